@@ -17,7 +17,7 @@ from reconciler.desired.schema.state_schema import schema, settings_schema
 from reconciler.errors import MEANINGS, PRECEDENCE
 from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.kind import Kind
-from reconciler.kinds.shared.ungiven import Rule
+from reconciler.kinds.shared.omitted_keys import WhenOmitted
 from reconciler.render.json_schemas import SCHEMAS, schema_of
 
 MADE = "<!-- Made by `make reference`; change the code instead. -->\n"
@@ -77,8 +77,8 @@ def _contents() -> str:
 
 def _kind(name: str, kind: Kind[Any], examples: Path) -> str:
     every = list(keys(kind))
-    required = [key for key in every if key.not_given is Rule.REQUIRED]
-    others = [key for key in every if key.not_given is not Rule.REQUIRED]
+    required = [key for key in every if key.not_given is WhenOmitted.REQUIRED]
+    others = [key for key in every if key.not_given is not WhenOmitted.REQUIRED]
     paths = ", ".join(f"`GET /{'/'.join(one.path)}`" for one in kind.reads.requests)
     example = (examples / f"{name}.toml").read_text(encoding="utf-8")
     return page(

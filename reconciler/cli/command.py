@@ -18,7 +18,7 @@ from reconciler.cli.completion import offer_for
 from reconciler.errors import ExitStatus
 
 PLUGIN_UNKNOWN = 3
-"""What a monitoring plugin ends with that came to no result."""
+"""The exit status of a monitoring plugin that failed to produce a result."""
 
 
 class FailureReports:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from reconciler.cli.common_options import CommonOptions, for_target
-from reconciler.cli.fleet.rollout import WELL, Rollout, in_waves
+from reconciler.cli.fleet.rollout import WELL, WaveOptions, in_waves
 from reconciler.cli.terminal.output import info, print_error
 from reconciler.cli.trusted_targets import require_trusted, require_within_reach
 from reconciler.cli.turn import Turn, capturing, taking
@@ -57,7 +57,7 @@ def each_cluster(
     work: Callable[[ClusterSettings, Settings], ExitStatus],
     *,
     at_once: bool = False,
-    rollout: Rollout | None = None,
+    rollout: WaveOptions | None = None,
 ) -> ExitStatus:
     """Run `work` on every selected cluster; returns the most important exit status.
 
@@ -95,7 +95,7 @@ def _one_by_one(
     waves: Sequence[Sequence[ClusterSettings]],
     settings: Settings,
     work: Callable[[ClusterSettings, Settings], ExitStatus],
-    rollout: Rollout | None,
+    rollout: WaveOptions | None,
 ) -> ExitStatus:
     """One cluster after the other, each with its own output."""
     file = next((output.file for output in common.outputs if output.file is not None), None)

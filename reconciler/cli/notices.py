@@ -16,17 +16,17 @@ from reconciler.desired.settings.settings import read_settings
 from reconciler.errors import Bug, ExitStatus, PvectlError, UsageError
 from reconciler.execution.journal.store import home
 from reconciler.execution.notices import send
-from reconciler.model.notice import Event, Notice, Notify
+from reconciler.model.notice import Notice, NoticeEvent, Notify
 from reconciler.render.notice import shortened
 from reconciler.text.humanize import hint_lines
 from reconciler.text.sanitize import clean
 
-_FAILURES: Mapping[str, Event] = {
-    **dict.fromkeys(("drift", "backup status"), Event.FAILED_CHECK),
+_FAILURES: Mapping[str, NoticeEvent] = {
+    **dict.fromkeys(("drift", "backup status"), NoticeEvent.FAILED_CHECK),
     **dict.fromkeys(
-        ("apply", "resume", "rollback", "rotate", "grant", "revoke"), Event.FAILED_APPLY
+        ("apply", "resume", "rollback", "rotate", "grant", "revoke"), NoticeEvent.FAILED_APPLY
     ),
-    **dict.fromkeys(("backup run", "drill"), Event.FAILED_BACKUP),
+    **dict.fromkeys(("backup run", "drill"), NoticeEvent.FAILED_BACKUP),
 }
 """What it is called when a command does not do what was asked."""
 
@@ -75,7 +75,9 @@ def tell_status(common: CommonOptions, task: str, status: ExitStatus) -> None:
     """A command ended with a status."""
     if task not in _FAILURES:
         return
-    fails = status not in (_RESULTS if _FAILURES[task] is Event.FAILED_CHECK else {ExitStatus.OK})
+    fails = status not in (
+        _RESULTS if _FAILURES[task] is NoticeEvent.FAILED_CHECK else {ExitStatus.OK}
+    )
     what = f"exit status {int(status)}"
     lines = ["`pvectl explain exit-status` says what it means, `pvectl status` what to do."]
     _tell_end(common, task, status, what if fails else "", lines if fails else ())
@@ -86,7 +88,7 @@ def _tell_end(
 ) -> None:
     """`failure`: "" where there was none."""
     event = _FAILURES[task]
-    if event is Event.FAILED_APPLY and failure and not _matters(status):
+    if event is NoticeEvent.FAILED_APPLY and failure and not _matters(status):
         return
     try:
         notify = read_settings(common.state, common.settings).notify
@@ -95,7 +97,7 @@ def _tell_end(
     where = f"target {common.on}" if common.on else str(common.state)
     title = f"pvectl {task} {f'failed: {failure}' if failure else 'works again'} ({where})"
     notice = Notice(event, (failure,) * bool(failure), clean(title), shortened(list(lines)))
-    tell(common, notice, notify, "" if event is Event.FAILED_APPLY else task)
+    tell(common, notice, notify, "" if event is NoticeEvent.FAILED_APPLY else task)
 
 
 def _matters(status: ExitStatus) -> bool:

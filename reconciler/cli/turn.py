@@ -1,4 +1,4 @@
-"""Whose turn it is: the cluster that a command works on, and what it has said so far."""
+"""The cluster that a command works on at the moment, and its output so far."""
 
 from __future__ import annotations
 

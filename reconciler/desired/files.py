@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
 
-from reconciler.desired.toml.document import Document, decode, read
+from reconciler.desired.toml.document import TomlDocument, decode, read
 from reconciler.errors import UsageError
 from reconciler.model.finding import Finding
 from reconciler.real_path import real_path
@@ -21,7 +21,7 @@ class Files(Protocol):
     def names(self, folder: Path) -> list[str]:
         """The names of the `*.toml` of a folder, sorted; none where there is no such folder."""
 
-    def read(self, path: Path, file: str) -> tuple[Document, list[Finding]]:
+    def read(self, path: Path, file: str) -> tuple[TomlDocument, list[Finding]]:
         """One file, called `file` in findings; that it cannot be read is one."""
 
 
@@ -31,7 +31,7 @@ class Disk:
     def names(self, folder: Path) -> list[str]:
         return sorted(path.name for path in folder.glob("*.toml"))
 
-    def read(self, path: Path, file: str) -> tuple[Document, list[Finding]]:
+    def read(self, path: Path, file: str) -> tuple[TomlDocument, list[Finding]]:
         return read(path, file)
 
 
@@ -48,7 +48,7 @@ class Besides(Disk):
         own = {path.name for path in self.others if path.parent == real_path(folder)}
         return sorted({*super().names(folder), *own})
 
-    def read(self, path: Path, file: str) -> tuple[Document, list[Finding]]:
+    def read(self, path: Path, file: str) -> tuple[TomlDocument, list[Finding]]:
         content = self.others.get(real_path(path))
         return super().read(path, file) if content is None else decode(content, file)
 

@@ -19,9 +19,9 @@ from reconciler.desired.settings.policy import not_in_release
 from reconciler.desired.settings.settings import Settings, settings_keys
 from reconciler.desired.size_limits import too_large
 from reconciler.desired.table_problems import other_problems, problem_findings
-from reconciler.desired.templates.expansion import Expansion, Place
+from reconciler.desired.templates.expansion import Expansion, VariablePlace
 from reconciler.desired.templates.includes import EACH, INCLUDE
-from reconciler.desired.toml.document import Document
+from reconciler.desired.toml.document import TomlDocument
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import validate, wrong_type
 from reconciler.errors import FilesInvalid
@@ -29,7 +29,7 @@ from reconciler.invalid_value import InvalidKeys, message_and_hint
 from reconciler.kinds import all_kinds
 from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.kind import Kind
-from reconciler.kinds.shared.ungiven import left_alone
+from reconciler.kinds.shared.omitted_keys import left_alone
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
 from reconciler.model.finding import Finding, Severity, Source
@@ -39,14 +39,14 @@ from reconciler.text.humanize import count, shortened
 from reconciler.text.suggest import did_you_mean
 
 _NONE: Mapping[str, object] = MappingProxyType({})
-_NOWHERE: Mapping[str, Place] = MappingProxyType({})
+_NOWHERE: Mapping[str, VariablePlace] = MappingProxyType({})
 
 
 def load(
     folder: Path,
     *,
     variables: Mapping[str, object] = _NONE,
-    places: Mapping[str, Place] = _NOWHERE,
+    places: Mapping[str, VariablePlace] = _NOWHERE,
     settings: Settings | None = None,
     release: Release = NEWEST,
     files: Files = DISK,
@@ -67,7 +67,7 @@ def load(
 
 
 def expand(folder: Path, *, settings: Settings | None = None, files: Files = DISK) -> Expansion:
-    """What a state folder comes to once its includes are read and its templates expanded."""
+    """The content of a state folder, with its includes read and its templates expanded."""
     tables = {k.toml.place.key: k.toml.place.array for k in _outer_kinds()}
     tables |= dict.fromkeys(DIRECTIVES, True)
     return Expansion(folder, tables, settings.reach if settings is not None else None, files)
@@ -129,7 +129,7 @@ class _Load:
             if kind.toml.place.inside:
                 self.nested.setdefault(kind.toml.place.inside, {})[kind.toml.place.key] = kind
 
-    def document(self, document: Document) -> None:
+    def document(self, document: TomlDocument) -> None:
         for key, value in document.data.items():
             node = document.child(document.root, key)
             if key in DIRECTIVES:
@@ -139,7 +139,7 @@ class _Load:
             else:
                 self.findings.append(self.unknown(document, node, key))
 
-    def unknown(self, document: Document, node: PositionNode, key: str) -> Finding:
+    def unknown(self, document: TomlDocument, node: PositionNode, key: str) -> Finding:
         hint = did_you_mean(key, [*self.outer, *DIRECTIVES, EACH, INCLUDE])
         for outer, inside in self.nested.items():
             if key in inside:
@@ -154,7 +154,7 @@ class _Load:
         )
 
     def tables(
-        self, document: Document, node: PositionNode, kind: Kind[Any], parent: str, data: Any
+        self, document: TomlDocument, node: PositionNode, kind: Kind[Any], parent: str, data: Any
     ) -> None:
         """All tables of a kind in one place; `parent` is the name of the enclosing table."""
         key = kind.toml.place.key
@@ -179,7 +179,7 @@ class _Load:
 
     def table(
         self,
-        document: Document,
+        document: TomlDocument,
         node: PositionNode,
         kind: Kind[Any],
         parent: str,

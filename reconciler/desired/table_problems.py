@@ -9,17 +9,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from reconciler.desired.toml.document import Document
+from reconciler.desired.toml.document import TomlDocument
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.invalid_value import InvalidKeys, Problem, message_and_hint
 from reconciler.kinds.kind import Kind
-from reconciler.kinds.shared.ungiven import FILE
+from reconciler.kinds.shared.omitted_keys import FILE
 from reconciler.model.finding import Finding, Severity
 from reconciler.pve.release import Release
 
 
 def problem_findings(
-    document: Document, node: PositionNode, problems: Iterable[Problem]
+    document: TomlDocument, node: PositionNode, problems: Iterable[Problem]
 ) -> Iterable[Finding]:
     """A finding for each problem of a table, at the key that it is about."""
     for problem in problems:
@@ -31,7 +31,7 @@ def problem_findings(
 
 
 def other_problems(
-    document: Document,
+    document: TomlDocument,
     node: PositionNode,
     kind: Kind[Any],
     named: tuple[str, str],

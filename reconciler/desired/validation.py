@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from reconciler.desired.toml.document import Document
+from reconciler.desired.toml.document import TomlDocument
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.invalid_value import message_and_hint
 from reconciler.model.finding import NOT_IN_RELEASE, Finding, Severity
@@ -59,7 +59,7 @@ _LIMITS = {
 
 
 def validate(
-    document: Document,
+    document: TomlDocument,
     node: PositionNode,
     model: type[M],
     data: Mapping[str, Any],
@@ -108,7 +108,7 @@ def salvage(model: type[M], data: Mapping[str, Any]) -> M:
 
 
 def wrong_type(
-    document: Document, node: PositionNode, name: str, expected: str, value: object
+    document: TomlDocument, node: PositionNode, name: str, expected: str, value: object
 ) -> Finding:
     """The finding that `name` must be `expected`; the value itself is never shown."""
     return Finding(
@@ -137,7 +137,7 @@ def type_name(value: object) -> str:
 
 
 def _findings(
-    document: Document,
+    document: TomlDocument,
     node: PositionNode,
     model: type[BaseModel],
     problems: Sequence[ErrorDetails],
@@ -164,7 +164,7 @@ def _said_deeper(path: tuple[str | int, ...], found: Iterable[tuple[str | int, .
 
 
 def _dotted(
-    document: Document,
+    document: TomlDocument,
     node: PositionNode,
     model: type[BaseModel],
     data: Mapping[str, Any],
@@ -196,7 +196,7 @@ def _one(problems: Sequence[ErrorDetails]) -> ErrorDetails:
 
 
 def _locate(
-    document: Document, node: PositionNode, location: Sequence[str | int]
+    document: TomlDocument, node: PositionNode, location: Sequence[str | int]
 ) -> tuple[PositionNode, tuple[str | int, ...]]:
     """The position of an error, and the part of `location` that occurs in the file.
 
@@ -215,7 +215,7 @@ def _locate(
 
 
 def _finding(
-    document: Document,
+    document: TomlDocument,
     node: PositionNode,
     model: type[BaseModel],
     path: tuple[str | int, ...],
@@ -256,7 +256,7 @@ def _finding(
 
 
 def _unknown(
-    document: Document,
+    document: TomlDocument,
     node: PositionNode,
     model: type[BaseModel],
     problem: ErrorDetails,

@@ -10,21 +10,21 @@ from pydantic import BeforeValidator, Field
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.kind import (
-    Alarm,
+    AlarmWhen,
     Answers,
     Checks,
     Kind,
     Links,
     Need,
-    Place,
     Reading,
+    TablePlace,
     Toml,
     Writing,
     need,
 )
 from reconciler.kinds.shared.answer_shape import LIST, TEXT, WORD, Fields, Rows
 from reconciler.kinds.shared.field_types import NAME, Text, given, quote
-from reconciler.kinds.shared.ungiven import FILE, LEFT
+from reconciler.kinds.shared.omitted_keys import FILE, LEFT
 from reconciler.model.change import Change
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
@@ -154,7 +154,7 @@ KIND = Kind(
     name="group",
     spec=GroupSpec,
     toml=Toml(
-        place=Place("group"),
+        place=TablePlace("group"),
         table=GroupTable,
         declare=_declare,
         export=_export,
@@ -177,6 +177,6 @@ KIND = Kind(
         file_size=_file_size,
     ),
     links=Links(acl_parent="/access/groups"),
-    checks=Checks(undeclared=Alarm.GRANTED),
+    checks=Checks(undeclared=AlarmWhen.GRANTED),
     fill_access=_fill_access,
 )

@@ -85,11 +85,11 @@ def need(path: str, *privileges: str, propagated: bool = False) -> Need:
     return Need(tuple(((path, privilege),) for privilege in privileges), propagated)
 
 
-class Place(NamedTuple):
+class TablePlace(NamedTuple):
     """Where a kind's tables are in a TOML file.
 
-    `[role.NAME]` is Place("role"); `[user."U".token.NAME]` is Place("token", inside="user");
-    `[[acl]]` is Place("acl", array=True).
+    `[role.NAME]` is TablePlace("role"), `[user."U".token.NAME]` TablePlace("token", inside="user"),
+    `[[acl]]` TablePlace("acl", array=True).
     """
 
     key: str
@@ -102,7 +102,7 @@ class Place(NamedTuple):
         return f"[[{self.key}]]" if self.array else f"[{outer}{self.key}.NAME]"
 
 
-class Alarm(Enum):
+class AlarmWhen(Enum):
     """When an undeclared object is an alarm (`pvectl drift`)."""
 
     ALWAYS = "it grants access, or lets someone log in, by itself"
@@ -166,7 +166,7 @@ class Toml(Generic[S]):
     - `file`: where `import` writes the kind; KINDs.toml where it is empty.
     """
 
-    place: Place
+    place: TablePlace
     table: type[TomlTable]
     declare: Callable[[str, str, Any], Iterable[Declaration]]
     export: Callable[[str, S], dict[str, Any]]
@@ -321,7 +321,7 @@ class Checks(Generic[S]):
     declared_kind: Callable[[Mapping[Address, Declared]], Iterable[Finding]] = _nothing
     planned_state: Callable[[Mapping[Address, Spec], Facts], Iterable[Finding]] = _nothing
     change: Callable[[Change, State], Iterable[Finding]] = _nothing
-    undeclared: Alarm = Alarm.NEVER
+    undeclared: AlarmWhen = AlarmWhen.NEVER
 
 
 @dataclass(frozen=True)

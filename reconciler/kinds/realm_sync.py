@@ -10,14 +10,14 @@ from pydantic import AfterValidator, Field
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import refuse
 from reconciler.kinds.kind import (
-    Alarm,
+    AlarmWhen,
     Answers,
     Checks,
     Kind,
     Links,
     Need,
-    Place,
     Reading,
+    TablePlace,
     Toml,
     Writing,
     need,
@@ -26,9 +26,16 @@ from reconciler.kinds.realm.table import RealmSpec
 from reconciler.kinds.shared.answer_shape import FLAG, ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, changed, flag, given, names
 from reconciler.kinds.shared.jobs import Schedule, id_findings, same_schedule, schedule_findings
+from reconciler.kinds.shared.omitted_keys import (
+    DEFAULT,
+    LEFT,
+    UNSET,
+    WATCHED,
+    Unset,
+    unset_problems,
+)
 from reconciler.kinds.shared.options import without_line_feed
 from reconciler.kinds.shared.replace import as_replacement
-from reconciler.kinds.shared.ungiven import DEFAULT, LEFT, UNSET, WATCHED, Unset, unset_problems
 from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.address import Address
 from reconciler.model.change import Change
@@ -242,7 +249,7 @@ KIND = Kind(
     name="realm_sync",
     spec=RealmSyncSpec,
     toml=Toml(
-        place=Place("sync", inside="realm"),
+        place=TablePlace("sync", inside="realm"),
         table=RealmSyncTable,
         declare=_declare,
         export=_export,
@@ -272,6 +279,6 @@ KIND = Kind(
     checks=Checks(
         declared_object=_check_declared,
         change=_check_change,
-        undeclared=Alarm.ALWAYS,
+        undeclared=AlarmWhen.ALWAYS,
     ),
 )

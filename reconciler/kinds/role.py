@@ -10,20 +10,20 @@ from pydantic import Field
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.kind import (
-    Alarm,
+    AlarmWhen,
     Answers,
     Checks,
     Kind,
     Need,
-    Place,
     Reading,
+    TablePlace,
     Toml,
     Writing,
     need,
 )
 from reconciler.kinds.shared.answer_shape import FLAG, LIST, WORD, Fields, Rows
 from reconciler.kinds.shared.field_types import NAME, Privilege, names, split_list
-from reconciler.kinds.shared.ungiven import FILE
+from reconciler.kinds.shared.omitted_keys import FILE
 from reconciler.model.change import Change, Undo
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
@@ -136,7 +136,7 @@ KIND = Kind(
     name="role",
     spec=RoleSpec,
     toml=Toml(
-        place=Place("role"),
+        place=TablePlace("role"),
         table=RoleTable,
         declare=_declare,
         export=_export,
@@ -157,6 +157,6 @@ KIND = Kind(
         undo=_undo,
         file_size=_file_size,
     ),
-    checks=Checks(undeclared=Alarm.GRANTED),
+    checks=Checks(undeclared=AlarmWhen.GRANTED),
     fill_access=_fill_access,
 )

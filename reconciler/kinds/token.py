@@ -13,15 +13,15 @@ from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import (
-    Alarm,
+    AlarmWhen,
     Answers,
     Checks,
     Kind,
     Links,
     Need,
-    Place,
     Reading,
     Secrets,
+    TablePlace,
     Toml,
     Writing,
     need,
@@ -38,7 +38,7 @@ from reconciler.kinds.shared.field_types import (
     quote,
     unix_to_toml,
 )
-from reconciler.kinds.shared.ungiven import DEFAULT, FILE, LEFT, WATCHED
+from reconciler.kinds.shared.omitted_keys import DEFAULT, FILE, LEFT, WATCHED
 from reconciler.kinds.user import ANSWERS, USERS
 from reconciler.model.address import Address
 from reconciler.model.change import Change, Undo
@@ -263,7 +263,7 @@ KIND = Kind(
     name="token",
     spec=TokenSpec,
     toml=Toml(
-        place=Place("token", inside="user"),
+        place=TablePlace("token", inside="user"),
         table=TokenTable,
         declare=_declare,
         export=_export,
@@ -298,7 +298,7 @@ KIND = Kind(
     checks=Checks(
         declared_kind=_check_kind,
         change=_check_change,
-        undeclared=Alarm.ALWAYS,
+        undeclared=AlarmWhen.ALWAYS,
     ),
     fill_access=_fill_access,
     sessions=_sessions,

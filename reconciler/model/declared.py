@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from reconciler.model.address import Address
+from reconciler.model.custom_rule import CustomRule
 from reconciler.model.finding import Finding, Source
 from reconciler.model.policy import Policy, Unspecified
-from reconciler.model.policy_rule import PolicyRule
 from reconciler.model.spec import Spec
 from reconciler.pve.release import NEWEST, Release
 
@@ -150,7 +150,7 @@ class Desired:
     """what [[removed]] names with * or ?: a kind, and a glob over its ids"""
     included: tuple[str, ...] = ()
     """the files that others include, as seen from the state folder"""
-    rules: tuple[PolicyRule, ...] = ()
+    rules: tuple[CustomRule, ...] = ()
     """those of the files, and of the trusted settings"""
     policy_places: Mapping[str, Source] = field(default_factory=dict)
     """where the settings give values of `policy`, by dotted keys"""

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from reconciler.errors import ExitStatus
 from reconciler.model.address import Address
 from reconciler.model.change import Action, Change
+from reconciler.model.custom_rule import is_of_rule
 from reconciler.model.drill import NOT_DRILLED
 from reconciler.model.finding import UNDECLARED_MEMBER, Finding, Severity, Source
 from reconciler.model.plan import LeftAlone
-from reconciler.model.policy_rule import is_of_rule
 from reconciler.model.records import Records
 from reconciler.model.recoverability import STALE_BACKUP
 from reconciler.model.spec import Spec

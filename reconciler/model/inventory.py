@@ -42,7 +42,7 @@ class Strays(NamedTuple):
     storages: tuple[str, ...] = ()
 
 
-class Place(NamedTuple):
+class ArchivePlace(NamedTuple):
     """The archives of a storage, on one node unless it is shared, where `node` is empty.
 
     `removed`: rules, as Proxmox VE spells them -> the volumes that its dry run would remove.
@@ -62,7 +62,7 @@ class Kept(NamedTuple):
     `unseen`: a storage, and why its archives, or some of them, are missing.
     """
 
-    places: tuple[Place, ...] = ()
+    places: tuple[ArchivePlace, ...] = ()
     unseen: Mapping[str, str] = {}
 
 

@@ -13,7 +13,7 @@ from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 
 
-class Event(StrEnum):
+class NoticeEvent(StrEnum):
     """What a notice is about; each is a state that begins, changes and ends."""
 
     DRIFT = "drift"
@@ -21,7 +21,7 @@ class Event(StrEnum):
     STALE_BACKUP = "stale-backup"
     """`backup status` found a guest without the backup that its jobs promise"""
     FAILED_CHECK = "failed-check"
-    """`drift` or `backup status` came to no result"""
+    """`drift` or `backup status` could not finish"""
     FAILED_APPLY = "failed-apply"
     """`apply` or another command that writes did not do what was asked"""
     FAILED_BACKUP = "failed-backup"
@@ -35,8 +35,8 @@ class Notify(TomlTable):
     """
 
     urls: SecretRef = Field(description="a secret with apprise URLs, separated by spaces")
-    on: tuple[Annotated[Event, Field(strict=False)], ...] = Field(
-        default=tuple(Event), strict=False, description="which events; default: all"
+    on: tuple[Annotated[NoticeEvent, Field(strict=False)], ...] = Field(
+        default=tuple(NoticeEvent), strict=False, description="which events; default: all"
     )
 
 
@@ -44,7 +44,7 @@ class Notice(NamedTuple):
     """What became of one event. `facts` are what it consists of: other facts are another state,
     none mean that all is well. `title` and `lines` are for people, without secrets."""
 
-    event: Event
+    event: NoticeEvent
     facts: tuple[str, ...]
     title: str
     lines: tuple[str, ...] = ()

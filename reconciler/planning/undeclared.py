@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from reconciler.kinds import fingerprint, kind_of, references
-from reconciler.kinds.kind import Alarm
+from reconciler.kinds.kind import AlarmWhen
 from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause
@@ -40,8 +40,8 @@ def undeclared(
         spec, manage = live[address], policy.managed(address.kind)
         now = fingerprint(address, spec)
         alarm = kind_of(address).checks.undeclared
-        told = alarm is Alarm.ALWAYS or (alarm is Alarm.GRANTED and address in granted)
-        told = told or (alarm is Alarm.NEW and _is_new(address, memory))
+        told = alarm is AlarmWhen.ALWAYS or (alarm is AlarmWhen.GRANTED and address in granted)
+        told = told or (alarm is AlarmWhen.NEW and _is_new(address, memory))
         watched = manage.mode is Mode.WATCH and manage.covers(address)
         meant = manage.excludes(address) or address in own
         acknowledged = memory.acknowledged.get(address) == now

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.kinds import kind_of
-from reconciler.kinds.shared.ungiven import watched
+from reconciler.kinds.shared.omitted_keys import watched
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
 from reconciler.model.policy import Unspecified

@@ -27,7 +27,7 @@ _PERIODS: Mapping[str, Callable[[datetime], object]] = {
 }
 
 
-class Verdict(StrEnum):
+class PruneMark(StrEnum):
     """What pruning does with an archive."""
 
     KEEP = "keep"
@@ -74,7 +74,7 @@ def spelled(rules: Mapping[str, int]) -> str:
     return ",".join(f"{name}={rules[name]}" for name in RULES if rules.get(name))
 
 
-def verdicts(found: Iterable[Saved], keep: Mapping[str, int], zone: tzinfo) -> list[Verdict]:
+def verdicts(found: Iterable[Saved], keep: Mapping[str, int], zone: tzinfo) -> list[PruneMark]:
     """What pruning does with each archive, in the given order.
 
     Days and weeks are those of the node's clock, `zone`. Rules that keep nothing keep everything,
@@ -93,12 +93,12 @@ def verdicts(found: Iterable[Saved], keep: Mapping[str, int], zone: tzinfo) -> l
     return [_verdict(one, removed=number in gone) for number, one in enumerate(given)]
 
 
-def _verdict(one: Saved, *, removed: bool) -> Verdict:
+def _verdict(one: Saved, *, removed: bool) -> PruneMark:
     if one.protected:
-        return Verdict.PROTECTED
+        return PruneMark.PROTECTED
     if one.renamed:
-        return Verdict.RENAMED
-    return Verdict.REMOVE if removed else Verdict.KEEP
+        return PruneMark.RENAMED
+    return PruneMark.REMOVE if removed else PruneMark.KEEP
 
 
 def _kept(newest_first: Sequence[int], keep: Mapping[str, int], zone: tzinfo) -> set[int]:

@@ -1,4 +1,4 @@
-"""Words of which the JSON Schemas of documents are made."""
+"""Building blocks of the JSON Schemas of documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of what the commands answer that look, ask and test; see `json_schemas`."""
+"""JSON Schemas of the documents of read-only commands; see `json_schemas`."""
 
 from __future__ import annotations
 

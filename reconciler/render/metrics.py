@@ -100,17 +100,17 @@ def _state(one: Undeclared) -> str:
 
 
 def outcome(command: str, status: int, view: View, *, failed: bool = False) -> str:
-    """Whether a command came to a result, its exit status, and when it did so last.
+    """Whether a command produced a result, its exit status, and when it last did so.
 
     The same names and labels whether it `failed` or not, so that one alert rule covers both.
     """
     labels = (("target", view.target),)
     last = _last_success(command, view.earlier) if failed else view.now
     samples = (
-        ("success", "1 when the last run came to a result, 0 when it failed.", int(not failed)),
+        ("success", "1 when the last run produced a result, 0 when it failed.", int(not failed)),
         ("exit_status", "Exit status of the last run.", int(status)),
         ("timestamp_seconds", "When the last run was, in Unix seconds.", view.now),
-        (LAST_SUCCESS, "When a run last came to a result, in Unix seconds; 0: never.", last),
+        (LAST_SUCCESS, "When a run last produced a result, in Unix seconds; 0: never.", last),
     )
     return "".join(
         metric(f"pvectl_{command}_{name}", about, [(labels, value)])

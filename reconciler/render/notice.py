@@ -9,7 +9,7 @@ from reconciler.kinds import fingerprint
 from reconciler.model.drift import EXPIRES_SOON, Drift
 from reconciler.model.drill import NOT_DRILLED
 from reconciler.model.finding import UNDECLARED_MEMBER, Finding
-from reconciler.model.notice import Event, Notice
+from reconciler.model.notice import Notice, NoticeEvent
 from reconciler.model.recoverability import STALE_BACKUP, BackupStatus
 from reconciler.render.documents.drift import news
 from reconciler.render.documents.drift_items import in_one_line, ways_to_root, why_undeclared
@@ -25,7 +25,7 @@ def drift(content: Drift, view: View) -> Notice:
     """What differs. The same objects in the same state are not news, whatever else differs."""
     name = clean(content.cluster)
     if content.is_quiet:
-        return Notice(Event.DRIFT, (), f"pvectl: no drift any more on {name}")
+        return Notice(NoticeEvent.DRIFT, (), f"pvectl: no drift any more on {name}")
     facts = (
         *(f"root {' '.join(way.principals)}" for way in content.roots),
         *(f"{one.address} {fingerprint(one.address, one.spec)}" for one in content.ringing),
@@ -36,7 +36,7 @@ def drift(content: Drift, view: View) -> Notice:
         *map(_fact, _counted(content)),
     )
     return Notice(
-        Event.DRIFT,
+        NoticeEvent.DRIFT,
         facts,
         f"pvectl: drift on {name}: {clean(news(content))}",
         shortened(list(drift_lines(content, view))),
@@ -73,7 +73,9 @@ def backup_status(content: BackupStatus) -> Notice:
     """The guests without a recent backup, and the storages that cannot be read."""
     name = clean(content.cluster)
     if not content.alarms:
-        return Notice(Event.STALE_BACKUP, (), f"pvectl: every guest on {name} is backed up again")
+        return Notice(
+            NoticeEvent.STALE_BACKUP, (), f"pvectl: every guest on {name} is backed up again"
+        )
     alarms = [one for one in content.guests if one.state.alarms]
     late = [one for one in content.guests if one.overdue]
     facts = (
@@ -85,7 +87,7 @@ def backup_status(content: BackupStatus) -> Notice:
     parts += [f"{count(len(late), 'guest')} not restored in time"] * bool(late)
     parts += [f"{count(len(content.unread), 'storage')} not read"] * bool(content.unread)
     return Notice(
-        Event.STALE_BACKUP,
+        NoticeEvent.STALE_BACKUP,
         facts,
         f"pvectl: backups on {name}: {', '.join(parts)}",
         shortened(list(backup_lines(content))),

@@ -8,7 +8,7 @@ _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0"
     "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""What Python calls printable and nobody sees: the rest of Unicode's Default_Ignorable_Code_Point
+"""Printable according to Python, but invisible: the rest of Unicode's Default_Ignorable_Code_Point
 (DerivedCoreProperties.txt: fillers, variation selectors, joiners), and the Braille blank."""
 
 

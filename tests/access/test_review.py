@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 
 from reconciler.access.contents import PoolMembers, Principal
 from reconciler.access.review.accounts import Account, Age, Factor, Mark, Risk
-from reconciler.access.review.behind import EntriesBehind
+from reconciler.access.review.deciding_entries import EntriesBehind
 from reconciler.access.review.profiles import holdings
 from reconciler.access.review.review import Review
 from reconciler.access.table import AccessTable

@@ -6,20 +6,20 @@ from reconciler.access.evaluate import index_of
 from reconciler.kinds.acl.table import AclSpec
 from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
+from reconciler.model.custom_rule import CustomRule
 from reconciler.model.finding import Source
-from reconciler.model.policy_rule import PolicyRule
 from reconciler.model.spec import Spec
-from reconciler.planning.lint.own import broken_rules
+from reconciler.planning.lint.custom import broken_rules
 from reconciler.planning.lint.rule import LintContext
 from tests.bench.controllers import controllers
 from tests.bench.measure import seconds
 
 _SOURCE = Source("rules.toml", 1)
 RULES = (
-    PolicyRule("all", _SOURCE, exclusive=("VM.Backup", "VM.Snapshot"), paths=("/vms/*",)),
-    PolicyRule("nobody", _SOURCE, exclusive=("VM.Allocate", "Permissions.Modify")),
-    PolicyRule("roles", _SOURCE, roles=("PVE*",), paths=("/storage/*",)),
-    PolicyRule("tokens", _SOURCE, lifetime=90 * 86400),
+    CustomRule("all", _SOURCE, exclusive=("VM.Backup", "VM.Snapshot"), paths=("/vms/*",)),
+    CustomRule("nobody", _SOURCE, exclusive=("VM.Allocate", "Permissions.Modify")),
+    CustomRule("roles", _SOURCE, roles=("PVE*",), paths=("/storage/*",)),
+    CustomRule("tokens", _SOURCE, lifetime=90 * 86400),
 )
 
 

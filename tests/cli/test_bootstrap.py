@@ -16,7 +16,7 @@ from reconciler.model.declared import Desired
 from reconciler.model.request import request
 from reconciler.planning.bootstrap.least_privilege import (
     APPLY,
-    Grant,
+    NeededGrant,
     applying_needs,
     bootstrap,
     planning_needs,
@@ -243,7 +243,7 @@ def test_both_tokens_at_once(worlds: Path) -> None:
     assert held == ["Sys.Audit"]
 
 
-def grant(api: SandboxApi, grants: tuple[Grant, ...]) -> None:
+def grant(api: SandboxApi, grants: tuple[NeededGrant, ...]) -> None:
     """For a user with a token; one role per grant."""
     api.send(request("POST", "access", "users", userid="automation@pve"))
     api.send(request("POST", "access", "users", "automation@pve", "token", "pvectl"))
@@ -253,7 +253,7 @@ def grant(api: SandboxApi, grants: tuple[Grant, ...]) -> None:
         regrant(api, number, one)
 
 
-def regrant(api: SandboxApi, number: int, one: Grant) -> None:
+def regrant(api: SandboxApi, number: int, one: NeededGrant) -> None:
     """Bring a grant to the cluster that was made with other privileges or another flag."""
     privs = ",".join(one.privileges)
     api.send(request("PUT", "access", "roles", f"Own{number}", privs=privs))
@@ -263,7 +263,7 @@ def regrant(api: SandboxApi, number: int, one: Grant) -> None:
     api.send(entry._replace(params=(*entry.params, ("delete", "1"))) if gone else entry)
 
 
-def without_one(one: Grant) -> Iterator[tuple[list[str], Grant]]:
+def without_one(one: NeededGrant) -> Iterator[tuple[list[str], NeededGrant]]:
     """Every way of leaving a part out, with the words one of which must then be said."""
     for privilege in one.privileges:
         less = tuple(name for name in one.privileges if name != privilege)

@@ -9,8 +9,8 @@ import pytest
 
 from reconciler.desired.loader import load
 from reconciler.desired.settings.weaker_rules import weaker_rules
+from reconciler.model.custom_rule import CustomRule
 from reconciler.model.finding import Severity, Source
-from reconciler.model.policy_rule import PolicyRule
 
 
 def told(tmp_path: Path, text: str) -> list[str]:
@@ -70,8 +70,8 @@ def test_rules_that_fit_together(tmp_path: Path) -> None:
     )
 
 
-def rule(**fields: Any) -> PolicyRule:
-    return PolicyRule("own", Source("a.toml", 1), **fields)
+def rule(**fields: Any) -> CustomRule:
+    return CustomRule("own", Source("a.toml", 1), **fields)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def rule(**fields: Any) -> PolicyRule:
     ],
 )
 def test_a_change_that_accepts_more_is_weaker(
-    old: PolicyRule, new: PolicyRule, *, weaker: bool
+    old: CustomRule, new: CustomRule, *, weaker: bool
 ) -> None:
     assert [how for _, how in weaker_rules([old], [new])] == ["weaker"] * weaker
 

@@ -10,7 +10,7 @@ from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from reconciler.kinds import all_kinds, kind_of, references, visible
-from reconciler.kinds.shared.ungiven import Rule, rules
+from reconciler.kinds.shared.omitted_keys import WhenOmitted, rules
 from reconciler.kinds.storage.table import StorageSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Undo
@@ -60,7 +60,7 @@ class Case(NamedTuple):
 def open_keys(address: Address) -> list[str]:
     """The fields and options that a file may leave as they are."""
     table = rules(kind_of(address).toml.table).values()
-    return sorted(one.field for one in table if one.rule in (Rule.LEFT, Rule.WATCHED))
+    return sorted(one.field for one in table if one.rule in (WhenOmitted.LEFT, WhenOmitted.WATCHED))
 
 
 def is_possible(address: Address, old: Spec, new: Spec, there: State) -> bool:

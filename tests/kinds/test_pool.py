@@ -13,7 +13,7 @@ from reconciler.model.finding import Source
 from reconciler.model.inventory import Facts, Guest
 from reconciler.model.spec import Spec
 from reconciler.planning.changes.diff import diff, narrow
-from reconciler.planning.checks.leaving import taken
+from reconciler.planning.checks.pool_removals import taken
 from reconciler.sandbox.http.direct import SandboxApi
 from tests.kinds.samples import carried, change, declared, fresh_folder, live, requests
 

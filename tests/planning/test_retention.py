@@ -11,7 +11,7 @@ from reconciler.kinds.backup.table import BackupSpec
 from reconciler.kinds.shared.reader import RESOURCES, read_state
 from reconciler.model.address import Address
 from reconciler.model.backups import Archive
-from reconciler.model.inventory import Facts, Guest, Kept, Place
+from reconciler.model.inventory import ArchivePlace, Facts, Guest, Kept
 from reconciler.model.spec import State
 from reconciler.planning.backups.retention import disagreements, losses
 from reconciler.planning.checks.retention import differences
@@ -44,7 +44,7 @@ def archive(day: int, hour: int = 3, kind: str = "qemu", zone: tzinfo = BERLIN) 
     return Archive(f"local:backup/{kind}-{day}-{hour}", 101, int(made.timestamp()), 0, kind)
 
 
-def lost(tmp_path: Path, place: Place, *more: Place, node: str = "pve1") -> list[str]:
+def lost(tmp_path: Path, place: ArchivePlace, *more: ArchivePlace, node: str = "pve1") -> list[str]:
     """The names of what a plan from 5 to 1 loses."""
     facts = Facts(
         guests={101: Guest(101, "web", "qemu", node)},
@@ -57,8 +57,8 @@ def lost(tmp_path: Path, place: Place, *more: Place, node: str = "pve1") -> list
 
 
 def test_a_guest_that_moved_loses_nothing_on_the_node_that_it_left(tmp_path: Path) -> None:
-    left = Place("local", "pve1", (archive(1), archive(2), archive(3)))
-    here = Place("local", "pve2", (archive(4), archive(5)))
+    left = ArchivePlace("local", "pve1", (archive(1), archive(2), archive(3)))
+    here = ArchivePlace("local", "pve2", (archive(4), archive(5)))
     assert lost(tmp_path, left, here, node="pve2") == ["qemu-4-3"]
     shared = left._replace(node="")
     assert lost(tmp_path / "shared", shared, node="pve2") == ["qemu-1-3", "qemu-2-3"]
@@ -66,26 +66,26 @@ def test_a_guest_that_moved_loses_nothing_on_the_node_that_it_left(tmp_path: Pat
 
 def test_archives_of_an_id_that_had_another_kind_of_guest_stay(tmp_path: Path) -> None:
     mixed = (archive(1, kind="lxc"), archive(2, kind="lxc"), archive(3), archive(4))
-    assert lost(tmp_path, Place("local", "pve1", mixed)) == ["qemu-3-3"]
+    assert lost(tmp_path, ArchivePlace("local", "pve1", mixed)) == ["qemu-3-3"]
 
 
 def test_a_day_is_one_of_the_nodes_clock(tmp_path: Path) -> None:
     """Twenty past midnight in Berlin is the day before in UTC."""
     two = (archive(7, hour=0), archive(7, hour=23))
-    facts = Place("local", "pve1", two)
+    facts = ArchivePlace("local", "pve1", two)
     assert lost(tmp_path, facts._replace(zone=BERLIN)) == []
     assert lost(tmp_path / "utc", facts) == ["qemu-7-0"]
 
 
 def test_protected_archives_and_those_of_other_names_stay(tmp_path: Path) -> None:
     found = (archive(1)._replace(protected=True), archive(2)._replace(renamed=True), archive(3))
-    assert lost(tmp_path, Place("local", "pve1", (*found, archive(4)))) == ["qemu-3-3"]
+    assert lost(tmp_path, ArchivePlace("local", "pve1", (*found, archive(4)))) == ["qemu-3-3"]
 
 
 def test_the_dry_run_counts_and_a_difference_is_reported(tmp_path: Path) -> None:
     three = (archive(1), archive(2), archive(3))
     theirs = {"keep-daily=1": frozenset({three[2].volume}), "keep-daily=5": frozenset[str]()}
-    place = Place("local", "pve1", three, theirs)
+    place = ArchivePlace("local", "pve1", three, theirs)
     assert lost(tmp_path, place) == ["qemu-3-3"]
     (finding,) = differences(Kept((place,)))
     assert finding.code == "RETENTION_DIFFERS"

@@ -14,12 +14,12 @@ from reconciler.kinds.role import RoleSpec
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec
 from reconciler.model.address import Address
+from reconciler.model.custom_rule import CustomRule
 from reconciler.model.declared import Declared
 from reconciler.model.finding import Finding, Severity, Source
-from reconciler.model.policy_rule import PolicyRule
 from reconciler.model.spec import Spec
-from reconciler.planning.lint.own import broken_rules
-from reconciler.planning.lint.own.idle import idle_rules
+from reconciler.planning.lint.custom import broken_rules
+from reconciler.planning.lint.custom.idle import idle_rules
 from reconciler.planning.lint.rule import LintContext
 
 NOW = 1_795_491_600
@@ -38,11 +38,11 @@ def scene(objects: dict[str, Spec], *declared: str, complete: bool = True) -> Li
     return LintContext(state, access_table(state), known, paths=PATHS, now=NOW, complete=complete)
 
 
-def rule(**fields: Any) -> PolicyRule:
-    return PolicyRule("own", Source("rules.toml", 3, 3), **fields)
+def rule(**fields: Any) -> CustomRule:
+    return CustomRule("own", Source("rules.toml", 3, 3), **fields)
 
 
-def found(objects: dict[str, Spec], *rules: PolicyRule, declared: tuple[str, ...] = ()) -> Any:
+def found(objects: dict[str, Spec], *rules: CustomRule, declared: tuple[str, ...] = ()) -> Any:
     return broken_rules(rules, scene(objects, *declared))
 
 
@@ -261,7 +261,7 @@ def test_comments() -> None:
         (rule(realms=("pvee",)), "there is no realm pvee"),
     ],
 )
-def test_a_rule_that_can_never_be_broken_is_reported(own: PolicyRule, said: str) -> None:
+def test_a_rule_that_can_never_be_broken_is_reported(own: CustomRule, said: str) -> None:
     (finding,) = idle_rules([own], scene(OPS | CI))
     assert said in finding.message
     assert finding.severity is Severity.WARNING

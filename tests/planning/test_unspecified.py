@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reconciler.desired.loader import load
 from reconciler.kinds.group import GroupSpec
 from reconciler.kinds.pool.membership import PoolSpec
-from reconciler.kinds.shared.ungiven import left_alone
+from reconciler.kinds.shared.omitted_keys import left_alone
 from reconciler.kinds.token import TokenSpec
 from reconciler.kinds.user.table import UserSpec, UserTable
 from reconciler.model.address import Address

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from reconciler.pve.retention import RULES, Saved, Verdict, is_renamed, rules_of, verdicts
+from reconciler.pve.retention import RULES, PruneMark, Saved, is_renamed, rules_of, verdicts
 from tests.support.pve import Pve
 from tests.support.replay import recordings
 
@@ -95,7 +95,7 @@ def test_random_sets_against_the_naive_twin() -> None:
         moments, keep = draw(dice)
         seen = [Saved(("lxc", 9001), int(moment.timestamp())) for moment in moments]
         marks = verdicts(seen, keep, UTC)
-        kept = {m for m, mark in zip(moments, marks, strict=True) if mark is Verdict.KEEP}
+        kept = {m for m, mark in zip(moments, marks, strict=True) if mark is PruneMark.KEEP}
         assert kept == naive(moments, keep), (moments, keep)
 
 

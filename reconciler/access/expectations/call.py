@@ -1,4 +1,4 @@
-"""Expectations of calls: how they would be answered, and what may be tried without harm."""
+"""Expectations about calls: the answer they would get, and which can be tried safely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The least privileges with which given calls would be answered."""
+"""The least privileges that allow given API calls."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class Account(NamedTuple):
         return data
 
 
-class Known(NamedTuple):
+class AccountData(NamedTuple):
     """Further data about accounts.
 
     `state` tells names and comments; `declared` is None without state files; `ages` holds tokens
@@ -140,7 +140,7 @@ class Known(NamedTuple):
 
 
 def accounts(
-    table: AccessTable, known: Known, holdings: Holdings, ways: Sequence[Escalation]
+    table: AccessTable, known: AccountData, holdings: Holdings, ways: Sequence[Escalation]
 ) -> tuple[Account, ...]:
     """All users and tokens in text order, each token after its user.
 
@@ -192,7 +192,7 @@ def _risk(profile: Profile) -> Risk:
     return Risk.CONTROL if highest is Level.CONTROL else Risk.ORDINARY
 
 
-def _user(table: AccessTable, known: Known, user: str, alike: Sequence[str]) -> Account:
+def _user(table: AccessTable, known: AccountData, user: str, alike: Sequence[str]) -> Account:
     fields = known.fields(USER, user)
     names = (fields.get("firstname", ""), fields.get("lastname", ""))
     record = table.users.get(user)
@@ -212,7 +212,7 @@ def _user(table: AccessTable, known: Known, user: str, alike: Sequence[str]) -> 
     )
 
 
-def _second_factor(fields: Mapping[str, Any], known: Known, realm: str) -> Factor:
+def _second_factor(fields: Mapping[str, Any], known: AccountData, realm: str) -> Factor:
     """PVE shows `x` for keys that are kept elsewhere (User.pm); a realm may require one.
 
     Without any, the identity provider of a realm may still require one.
@@ -225,7 +225,7 @@ def _second_factor(fields: Mapping[str, Any], known: Known, realm: str) -> Facto
     return Factor.NONE
 
 
-def _token(table: AccessTable, known: Known, token: str, owner: str) -> Account:
+def _token(table: AccessTable, known: AccountData, token: str, owner: str) -> Account:
     record, user = table.tokens[token], table.users.get(owner)
     ends = [expires for expires in (record.expires, user.expires if user else 0) if expires]
     return Account(

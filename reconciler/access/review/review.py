@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 from reconciler.access.escalation.search import Escalation
 from reconciler.access.graph import Graph, graph
-from reconciler.access.review.accounts import REVIEW_PERIOD, Account, Age, Known, accounts
-from reconciler.access.review.behind import EntriesBehind
+from reconciler.access.review.accounts import REVIEW_PERIOD, Account, AccountData, Age, accounts
 from reconciler.access.review.comparison import (
     FORMAT,
     ReviewComparison,
     compare_reviews,
     review_snapshot,
 )
+from reconciler.access.review.deciding_entries import EntriesBehind
 from reconciler.access.review.profiles import Holdings, holdings
 from reconciler.access.table import AccessTable
 from reconciler.model.acl_entry import AclEntry
@@ -218,7 +218,7 @@ def review(
     objects = beside.desired.objects if beside.desired else {}
     declared = frozenset(objects) if beside.desired else None
     held = holdings(table)
-    known = Known(state, about.taken, declared, _ages(beside))
+    known = AccountData(state, about.taken, declared, _ages(beside))
     everybody = accounts(table, known, held, ways)
     grants = tuple(_grants(table, objects, known))
     waivers = beside.desired.waivers if beside.desired else ()
@@ -262,7 +262,7 @@ def _ages(beside: ReviewContext) -> dict[str, Age]:
 
 
 def _grants(
-    table: AccessTable, objects: Mapping[Address, Declared], known: Known
+    table: AccessTable, objects: Mapping[Address, Declared], known: AccountData
 ) -> Iterator[GrantRow]:
     """Sorted by path, then by principal."""
     for path in sorted(table.acl):
@@ -284,7 +284,7 @@ def _roles(
     table: AccessTable,
     grants: Sequence[GrantRow],
     objects: Mapping[Address, Declared],
-    known: Known,
+    known: AccountData,
 ) -> Iterator[RoleUse]:
     """Own roles, and built-in ones that are used."""
     used: dict[str, list[GrantRow]] = {}

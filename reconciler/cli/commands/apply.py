@@ -12,7 +12,7 @@ from reconciler.cli.app import app
 from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions, means_several
 from reconciler.cli.context import connect, each_cluster
-from reconciler.cli.fleet.rollout import Rollout
+from reconciler.cli.fleet.rollout import WaveOptions
 from reconciler.cli.run.plan_options import Allow, LockTimeout, SendSecrets, Since, Targets, Yes
 from reconciler.cli.run.plan_signers import signed_by, signers
 from reconciler.cli.terminal.output import check_formats
@@ -98,7 +98,7 @@ def apply(
             asked = Asked(target, allow, since, send_secrets, yes, approve)
             return apply_new(common, cluster, settings, api, asked)
 
-    return each_cluster(common, one, at_once=yes, rollout=Rollout(go_on))
+    return each_cluster(common, one, at_once=yes, rollout=WaveOptions(go_on))
 
 
 def _saved(file: Path | None) -> SavedPlan | None:

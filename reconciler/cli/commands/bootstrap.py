@@ -31,7 +31,7 @@ from reconciler.planning.bootstrap.least_privilege import (
     vanishing,
     ways_to_root,
 )
-from reconciler.render.documents.bootstrap import Part, Start
+from reconciler.render.documents.bootstrap import BootstrapSection, Start
 from reconciler.text.shell import shell
 from reconciler.text.suggest import did_you_mean
 
@@ -116,7 +116,7 @@ def _for(loaded: Loaded, token: str, duty: str) -> Start:
     lines = list(_account(actor))
     if pool and Address("pool", pool) not in desired.objects:
         lines.append(shell("pveum", "pool", "add", pool))
-    part = Part(DUTIES[duty], actor, tuple(lines), granted.roles, granted.entries)
+    part = BootstrapSection(DUTIES[duty], actor, tuple(lines), granted.roles, granted.entries)
     warnings = [*_root([granted]), *_undeclared([granted], desired.policy)]
     return Start(str(loaded.cluster.folder), (part,), tuple(warnings))
 
@@ -146,7 +146,7 @@ def _start(loaded: Loaded, token: str, *, plan_only: bool, least: bool) -> Start
     for title, one in zip(titles, found, strict=True):
         account = [line for line in _account(one.principal) if line not in made]
         made.update(account)
-        parts.append(Part(title, one.principal, tuple(account), one.roles, one.entries))
+        parts.append(BootstrapSection(title, one.principal, tuple(account), one.roles, one.entries))
     warnings = [*_root(smallest), *_undeclared(found, loaded.desired.policy)]
     return Start(str(loaded.cluster.folder), tuple(parts), tuple(warnings))
 

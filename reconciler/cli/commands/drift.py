@@ -37,18 +37,18 @@ from reconciler.live.reader import Live
 from reconciler.live.records import records
 from reconciler.model.address import Address
 from reconciler.model.api import Api
+from reconciler.model.custom_rule import is_of_rule
 from reconciler.model.declared import Desired
 from reconciler.model.drift import EXPECT, Drift, DriftItem, WayToRoot
 from reconciler.model.drift_memory import Memory
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.health import CODES
-from reconciler.model.policy_rule import is_of_rule
 from reconciler.model.records import OwnRun, Records
 from reconciler.model.spec import Spec
 from reconciler.planning.builder import PlanResult
 from reconciler.planning.checks.call_expectations import expected_calls
+from reconciler.planning.checks.custom_rules import kept_rules
 from reconciler.planning.checks.expectations import expectations
-from reconciler.planning.checks.own_rules import kept_rules
 from reconciler.planning.checks.separation import separation
 from reconciler.planning.drift import drift_of, held_as_declared, placed, remembered, with_observed
 from reconciler.planning.findings.access_summary import real_paths

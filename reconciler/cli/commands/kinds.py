@@ -13,15 +13,15 @@ from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.terminal.output import result, width
 from reconciler.errors import ExitStatus, UsageError
 from reconciler.kinds import all_kinds, summary
-from reconciler.kinds.shared.ungiven import Rule, by_rule
+from reconciler.kinds.shared.omitted_keys import WhenOmitted, by_rule
 from reconciler.text.suggest import did_you_mean
 
 _WORDS = {
-    Rule.REQUIRED: "required",
-    Rule.DEFAULT: "if omitted, the default applies",
-    Rule.WATCHED: "if omitted, left unchanged; `drift` reports changes",
-    Rule.LEFT: "if omitted, left unchanged",
-    Rule.FILE: "kept in the file only, or sent once",
+    WhenOmitted.REQUIRED: "required",
+    WhenOmitted.DEFAULT: "if omitted, the default applies",
+    WhenOmitted.WATCHED: "if omitted, left unchanged; `drift` reports changes",
+    WhenOmitted.LEFT: "if omitted, left unchanged",
+    WhenOmitted.FILE: "kept in the file only, or sent once",
 }
 
 
@@ -58,7 +58,7 @@ def _one(name: str) -> None:
         )
     result(f"{kind.toml.place}  {summary(kind)}")
     for key in keys(kind):
-        required = " (required)" if key.not_given is Rule.REQUIRED else ""
+        required = " (required)" if key.not_given is WhenOmitted.REQUIRED else ""
         result(f"\n{key.name}{required}")
         result(textwrap.fill(key.meaning, width(), initial_indent="  ", subsequent_indent="  "))
         for title, text in facts(key):

@@ -11,11 +11,11 @@ from reconciler.desired.loader import require_valid
 from reconciler.desired.settings.settings import read_settings
 from reconciler.errors import ExitStatus, SinkFailed, UsageError
 from reconciler.execution.notices import deliver, split
-from reconciler.model.notice import Event, Notice
+from reconciler.model.notice import Notice, NoticeEvent
 from reconciler.text.humanize import count
 
 _TEST = Notice(
-    Event.DRIFT,
+    NoticeEvent.DRIFT,
     ("test",),
     "pvectl: test message",
     ("Notifications from pvectl will arrive here. Nothing has changed.",),

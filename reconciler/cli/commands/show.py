@@ -86,7 +86,7 @@ def show_file(
 
 def _access(saved: SavedPlan) -> BeforeAfter | None:
     """The access before and after, if the file has it."""
-    from reconciler.access.review.kept import from_json
+    from reconciler.access.review.saved_access import from_json
     from reconciler.execution.plan_file import AGAIN
 
     if saved.access is None:

@@ -27,11 +27,11 @@ from reconciler.planning.builder import UNDECLARED, apply_changes
 from reconciler.planning.changes.diff import diff
 from reconciler.planning.changes.removed_globs import with_matching
 from reconciler.planning.checks.expectations import expectations
-from reconciler.planning.checks.idle import idle
+from reconciler.planning.checks.idle_expectations import idle
 from reconciler.planning.checks.no_longer_declared import no_longer_declared, said
 from reconciler.planning.lint import LintContext, lint_declared, set_aside
-from reconciler.planning.lint.own import broken_rules
-from reconciler.planning.lint.own.idle import idle_rules
+from reconciler.planning.lint.custom import broken_rules
+from reconciler.planning.lint.custom.idle import idle_rules
 from reconciler.pve.release import Release
 from reconciler.text.humanize import count
 from reconciler.text.suggest import suggest

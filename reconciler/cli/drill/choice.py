@@ -1,4 +1,4 @@
-"""Which archives `pvectl drill` restores, and where: drills as they are to run."""
+"""Choose the archives that `pvectl drill` restores, and where."""
 
 from __future__ import annotations
 

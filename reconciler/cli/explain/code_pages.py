@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 
 from reconciler.errors import MEANINGS, PRECEDENCE, ExitStatus, PvectlError, UsageError
-from reconciler.model.policy_rule import is_of_rule
+from reconciler.model.custom_rule import is_of_rule
 from reconciler.planning.lint import RULES
 from reconciler.render.documents.code_page import Page
 from reconciler.text.suggest import did_you_mean, suggest

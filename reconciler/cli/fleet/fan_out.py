@@ -13,7 +13,7 @@ from threading import Event
 
 from reconciler.cli.common_options import CommonOptions, Output, for_target
 from reconciler.cli.fleet.one_turn import Work, take
-from reconciler.cli.fleet.rollout import WELL, Rollout
+from reconciler.cli.fleet.rollout import WELL, WaveOptions
 from reconciler.cli.streams import write_err
 from reconciler.cli.terminal.output import info, print_document, target_file, write_file
 from reconciler.cli.terminal.signals import passed_on
@@ -37,7 +37,7 @@ def on_fleet(
     waves: Waves,
     settings: Settings,
     work: Work,
-    rollout: Rollout | None,
+    rollout: WaveOptions | None,
 ) -> ExitStatus:
     """Run `work` on all clusters, `common.jobs` at a time, wave after wave.
 

@@ -10,7 +10,7 @@ from reconciler.desired.settings.target import ClusterSettings
 from reconciler.errors import ExitStatus
 
 
-class Rollout(NamedTuple):
+class WaveOptions(NamedTuple):
     """Clusters are changed wave by wave; `keep_going`: continue after a failed wave."""
 
     keep_going: bool = False

@@ -1,4 +1,4 @@
-"""What the summary of several clusters says of one: from the document that is shown for it."""
+"""One cluster in the summary of several, from the document that is shown for it."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from reconciler.atomic_write import atomic_write
 from reconciler.execution.journal import store
 from reconciler.execution.private_folder import make
 from reconciler.kinds import fingerprint, kind_of
-from reconciler.kinds.shared.ungiven import watched
+from reconciler.kinds.shared.omitted_keys import watched
 from reconciler.model.address import Address
 from reconciler.model.declared import Desired
 from reconciler.model.drift_memory import Memory

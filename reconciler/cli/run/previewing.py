@@ -150,7 +150,7 @@ def _save(planned: PlanResult, out: Path, key: Path | None) -> None:
 
 
 def _access(planned: PlanResult) -> object:
-    from reconciler.access.review.kept import to_json, to_keep
+    from reconciler.access.review.saved_access import to_json, to_keep
 
     kept = to_keep(*planned.bare, planned.guests, now())
     return None if kept is None else to_json(kept)

@@ -103,7 +103,7 @@ def _filters(folder: Path) -> list[str]:
     return [name for name in os.fsdecode(names or b"").split("\0") if name]
 
 
-class Place(NamedTuple):
+class RepositoryFolder(NamedTuple):
     """A folder in a repository around it; `inside` is its path there, "" for the repository's
     own folder."""
 
@@ -111,7 +111,7 @@ class Place(NamedTuple):
     inside: str
 
 
-def places(folder: Path) -> list[Place]:
+def places(folder: Path) -> list[RepositoryFolder]:
     """A folder in each repository around it: as it is named, then as links lead, each outermost
     first. A proposal may add a link or a repository, but cannot change what existed before.
     """
@@ -120,13 +120,15 @@ def places(folder: Path) -> list[Place]:
         last = len(named.parts) - named.parts[::-1].index("..")
         named = real_path(Path(*named.parts[:last])).joinpath(*named.parts[last:])
     return [
-        Place(checkout, "" if path == checkout else path.relative_to(checkout).as_posix())
+        RepositoryFolder(
+            checkout, "" if path == checkout else path.relative_to(checkout).as_posix()
+        )
         for path in dict.fromkeys((named, real_path(folder)))
         for checkout in reversed(checkouts_of(path))
     ]
 
 
-def files_at(place: Place, ref: str) -> dict[str, bytes] | None:
+def files_at(place: RepositoryFolder, ref: str) -> dict[str, bytes] | None:
     """The state files of a folder in a commit: name to content, {} where the folder did not exist;
     None where git cannot tell.
 
@@ -144,7 +146,7 @@ def files_at(place: Place, ref: str) -> dict[str, bytes] | None:
         return None
 
 
-def _rows(place: Place, ref: str) -> dict[str, tuple[str, str]] | None:
+def _rows(place: RepositoryFolder, ref: str) -> dict[str, tuple[str, str]] | None:
     """The `*.toml` of a folder in a commit: name to mode and blob; None where it is unknown."""
     if not place.inside:
         return _tree(place.repository, ref)

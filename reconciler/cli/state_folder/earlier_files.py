@@ -20,7 +20,7 @@ from reconciler.desired.loader import load, require_valid
 from reconciler.desired.settings.settings import Settings, read_settings
 from reconciler.desired.settings.stricter import fewer_demands, new_waivers, weakened
 from reconciler.desired.settings.target import ClusterSettings
-from reconciler.desired.toml.document import Document, decode
+from reconciler.desired.toml.document import TomlDocument, decode
 from reconciler.errors import UsageError
 from reconciler.model.address import Address
 from reconciler.model.declared import Declared, Desired
@@ -233,7 +233,7 @@ class _Then:
         content = self._content(folder)
         return DISK.names(folder) if content is None else sorted(content)
 
-    def read(self, path: Path, file: str) -> tuple[Document, list[Finding]]:
+    def read(self, path: Path, file: str) -> tuple[TomlDocument, list[Finding]]:
         content = self._content(path.parent)
         return DISK.read(path, file) if content is None else decode(content[path.name], file)
 

@@ -10,7 +10,7 @@ from reconciler.execution.backups.survey import survey
 from reconciler.kinds.shared.field_types import split_list
 from reconciler.kinds.shared.reader import RESOURCES
 from reconciler.model.api import Api
-from reconciler.model.inventory import Place
+from reconciler.model.inventory import ArchivePlace
 
 Details = Mapping[tuple[str, str, str], Mapping[str, Any]]
 """Storage, node and volume -> what a content list says of it."""
@@ -48,7 +48,7 @@ def known_archives(api: Api) -> dict[str, Any]:
 
 
 def _rows(
-    place: Place, details: dict[tuple[str, str, str], dict[str, Any]]
+    place: ArchivePlace, details: dict[tuple[str, str, str], dict[str, Any]]
 ) -> list[dict[str, Any]]:
     rows = []
     for archive in sorted(place.archives, key=lambda one: one.volume):

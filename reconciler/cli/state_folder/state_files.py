@@ -9,9 +9,9 @@ from reconciler.desired.files import DISK, Files
 from reconciler.desired.loader import load
 from reconciler.desired.settings.settings import Settings
 from reconciler.desired.settings.target import ClusterSettings
+from reconciler.model.custom_rule import is_of_rule
 from reconciler.model.declared import Desired
 from reconciler.model.finding import NOT_IN_RELEASE, Finding, Severity
-from reconciler.model.policy_rule import is_of_rule
 from reconciler.pve.release import Release, known_releases
 from reconciler.text.suggest import did_you_mean
 

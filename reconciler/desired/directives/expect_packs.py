@@ -1,4 +1,4 @@
-"""Packs of expectations: what an account of a common sort needs, and what it never should have."""
+"""Packs of expectations: what common types of accounts need, and what they must not have."""
 
 from __future__ import annotations
 

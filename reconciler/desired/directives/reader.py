@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from reconciler.desired.directives.expect_table import ExpectTable, call_of, expectations_of
 from reconciler.desired.directives.rule_table import RuleTable, rule_of
 from reconciler.desired.size_limits import too_large
-from reconciler.desired.toml.document import Document
+from reconciler.desired.toml.document import TomlDocument
 from reconciler.desired.validation import validate, wrong_type
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds import all_kinds
@@ -21,10 +21,10 @@ from reconciler.kinds.acl.table import MOST
 from reconciler.kinds.backup.table import GuestId
 from reconciler.kinds.shared.field_types import Expiry
 from reconciler.model.address import Address
+from reconciler.model.custom_rule import CustomRule
 from reconciler.model.declared import CallExpectation, Expectation, Moved, NoBackup, Waiver
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import TomlTable
-from reconciler.model.policy_rule import PolicyRule
 from reconciler.pve.release import NEWEST, Release
 from reconciler.text.suggest import did_you_mean
 
@@ -128,13 +128,13 @@ class Directives:
         self.moved: list[Moved] = []
         self.expectations: list[Expectation] = []
         self.calls: list[CallExpectation] = []
-        self.rules: list[PolicyRule] = []
+        self.rules: list[CustomRule] = []
         self.waivers: list[Waiver] = []
         self.no_backup: list[NoBackup] = []
         self.findings: list[Finding] = []
         self.asked = 0
 
-    def add(self, document: Document, name: str, data: Any) -> None:
+    def add(self, document: TomlDocument, name: str, data: Any) -> None:
         """Read all tables `[[name]]` of one file."""
         node = document.child(document.root, name)
         if not isinstance(data, list):
@@ -172,7 +172,7 @@ class Directives:
         elif isinstance(table, NoBackupTable):
             self.no_backup.append(_no_backup(table, source))
 
-    def _rule(self, rule: PolicyRule) -> None:
+    def _rule(self, rule: CustomRule) -> None:
         """Each rule inspects the whole cluster, so their number is limited."""
         self.rules.append(rule)
         if len(self.rules) == MOST_RULES + 1:

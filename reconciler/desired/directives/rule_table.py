@@ -1,4 +1,4 @@
-"""Read `[[rule]]`: rules of one's own about who may hold what, and how objects must be."""
+"""Read `[[rule]]`: custom rules about who may hold what, and what objects must be like."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from reconciler.desired.directives.expect_table import Paths, Principals, Privil
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds import all_kinds
 from reconciler.kinds.shared.field_types import NAME, REALM, Age
+from reconciler.model.custom_rule import CustomRule
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.policy import TomlTable
-from reconciler.model.policy_rule import PolicyRule
 from reconciler.text.humanize import in_prose
 from reconciler.text.suggest import did_you_mean
 
@@ -189,8 +189,8 @@ DEMANDS = {
 """Demand -> the keys that say whom and where it concerns."""
 
 
-def rule_of(table: RuleTable, source: Source) -> PolicyRule:
-    return PolicyRule(
+def rule_of(table: RuleTable, source: Source) -> CustomRule:
+    return CustomRule(
         name=table.name,
         source=source,
         severity=table.severity,
@@ -210,10 +210,10 @@ def rule_of(table: RuleTable, source: Source) -> PolicyRule:
 
 
 def all_rules(
-    trusted: Iterable[PolicyRule], proposed: Iterable[PolicyRule]
-) -> tuple[tuple[PolicyRule, ...], list[Finding]]:
+    trusted: Iterable[CustomRule], proposed: Iterable[CustomRule]
+) -> tuple[tuple[CustomRule, ...], list[Finding]]:
     """The rules of the trusted settings and of the files, and where they contradict each other."""
-    known: dict[str, PolicyRule] = {}
+    known: dict[str, CustomRule] = {}
     findings = []
     for rule in (*trusted, *proposed):
         other = known.setdefault(rule.name, rule)
@@ -232,7 +232,7 @@ def all_rules(
     return tuple(known.values()), findings
 
 
-def _nothing_left(one: PolicyRule, other: PolicyRule) -> str:
+def _nothing_left(one: CustomRule, other: CustomRule) -> str:
     """What two rules about the same principals and paths, taken together, leave nothing of."""
     if one is other or (one.who, one.paths) != (other.who, other.paths):
         return ""
@@ -248,5 +248,5 @@ def _nothing_left(one: PolicyRule, other: PolicyRule) -> str:
     return ""
 
 
-def _mistake(code: str, message: str, hint: str, rule: PolicyRule) -> Finding:
+def _mistake(code: str, message: str, hint: str, rule: CustomRule) -> Finding:
     return Finding(code, Severity.ERROR, message, hint, source=rule.source)

@@ -1,4 +1,4 @@
-"""Which live objects an import in steps takes over: those that are meant and that no file names."""
+"""Which live objects an import in steps takes over: those selected that no file declares."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from reconciler.desired.schema.state_schema import schema
 from reconciler.kinds.kind import Kind
+from reconciler.kinds.shared.omitted_keys import WhenOmitted, rules
 from reconciler.kinds.shared.options import toml_name
-from reconciler.kinds.shared.ungiven import Rule, rules
 from reconciler.pve.backup_options import VZDUMP_DEFAULTS
 from reconciler.pve.option_descriptions import OptionDescription, option_descriptions
 from reconciler.pve.realm_options import REALM_TRUE_BY_DEFAULT, REALM_TYPES
@@ -35,7 +35,7 @@ class Key(NamedTuple):
     name: str
     type: str
     meaning: str
-    not_given: Rule
+    not_given: WhenOmitted
     default: str = ""
     values: tuple[str, ...] = ()
     limits: str = ""
@@ -55,7 +55,7 @@ def keys(kind: Kind[Any]) -> Iterator[Key]:
         key: option for key, option in _OPTIONS.items() if option in known
     }
     found = rules(kind.toml.table)
-    for name in sorted(found, key=lambda key: (found[key].rule is not Rule.REQUIRED, key)):
+    for name in sorted(found, key=lambda key: (found[key].rule is not WhenOmitted.REQUIRED, key)):
         own = properties[name]
         option = options.get(name, "")
         described = known.get(option, OptionDescription())
@@ -87,7 +87,7 @@ def facts(key: Key) -> Iterator[tuple[str, str]]:
         yield "values", ", ".join(key.values)
     yield "limits", key.limits
     yield "default", key.default
-    if key.not_given in (Rule.LEFT, Rule.WATCHED, Rule.DEFAULT):
+    if key.not_given in (WhenOmitted.LEFT, WhenOmitted.WATCHED, WhenOmitted.DEFAULT):
         yield "if omitted", str(key.not_given)
     yield "types", ", ".join(key.types)
     yield "since", f"Proxmox VE {key.since}" if key.since else ""

@@ -16,7 +16,7 @@ from reconciler.desired.settings.target_table import TargetTable
 from reconciler.desired.templates.includes import EACH, INCLUDE
 from reconciler.kinds import all_kinds, summary
 from reconciler.kinds.kind import Kind
-from reconciler.kinds.shared.ungiven import Rule, rules
+from reconciler.kinds.shared.omitted_keys import WhenOmitted, rules
 from reconciler.model.notice import Notify
 from reconciler.model.policy import Policy
 from reconciler.model.trust import Trust
@@ -154,7 +154,7 @@ def _with_rules(definition: dict[str, Any], model: type[BaseModel]) -> None:
     """Add to the description of each key what happens when it is omitted."""
     for key, one in rules(model).items():
         described = definition["properties"].get(key)
-        if described is not None and one.rule not in (Rule.REQUIRED, Rule.FILE):
+        if described is not None and one.rule not in (WhenOmitted.REQUIRED, WhenOmitted.FILE):
             text = described.get("description", "")
             described["description"] = f"{text}; if omitted: {one.rule}".removeprefix("; ")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from reconciler.desired.toml.document import Document
+from reconciler.desired.toml.document import TomlDocument
 from reconciler.desired.validation import salvage, validate
 from reconciler.invalid_value import InvalidValue, message_and_hint
 from reconciler.kinds import all_kinds
@@ -23,7 +23,7 @@ from reconciler.pve.release import (
 from reconciler.text.suggest import did_you_mean
 
 
-def read_policy(document: Document, data: Mapping[str, Any]) -> tuple[Policy, list[Finding]]:
+def read_policy(document: TomlDocument, data: Mapping[str, Any]) -> tuple[Policy, list[Finding]]:
     """The valid part of the policy, and its mistakes."""
     spelt_out = _spelt_out(data)
     policy, findings = validate(document, document.root, Policy, spelt_out)
@@ -50,7 +50,7 @@ def _table(data: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _managed(document: Document, manage: Mapping[str, Any]) -> Iterator[Finding]:
+def _managed(document: TomlDocument, manage: Mapping[str, Any]) -> Iterator[Finding]:
     for kind in manage:
         if kind not in all_kinds():
             place = document.node(document.root, "manage", kind)
@@ -66,7 +66,7 @@ def _managed(document: Document, manage: Mapping[str, Any]) -> Iterator[Finding]
 
 
 def _checked(
-    document: Document,
+    document: TomlDocument,
     data: Mapping[str, Any],
     path: tuple[str, str],
     check: Callable[[str], None],
@@ -121,7 +121,7 @@ def _privilege_on_path(text: str) -> None:
         raise InvalidValue(f"'{path.strip()}' is not a valid ACL path", "/ means everything")
 
 
-def policy_places(document: Document) -> Mapping[str, Source]:
+def policy_places(document: TomlDocument) -> Mapping[str, Source]:
     """Where the file gives a limit, or names whom [lockout] protects: dotted key -> place."""
     found = {}
     for table, key in (("limits", "delete"), ("limits", "total"), ("lockout", "administrators")):
@@ -135,7 +135,7 @@ def policy_places(document: Document) -> Mapping[str, Source]:
     return found
 
 
-def kept_access(document: Document, policy: Policy) -> Mapping[str, Source]:
+def kept_access(document: TomlDocument, policy: Policy) -> Mapping[str, Source]:
     """What the acting token must keep, with its place; only what the file itself says."""
     given = _table(document.data, "lockout").get("keep_self")
     texts = given if isinstance(given, list) else ()

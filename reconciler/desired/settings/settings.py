@@ -36,15 +36,15 @@ from reconciler.desired.settings.target import (
 )
 from reconciler.desired.settings.target_table import TargetTable
 from reconciler.desired.templates.includes import EACH, INCLUDE
-from reconciler.desired.toml.document import Document, read
+from reconciler.desired.toml.document import TomlDocument, read
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import validate, wrong_type
 from reconciler.errors import UsageError
 from reconciler.kinds import all_kinds
+from reconciler.model.custom_rule import CustomRule
 from reconciler.model.finding import Finding, Severity, Source
 from reconciler.model.notice import Notify
 from reconciler.model.policy import Policy, TomlTable
-from reconciler.model.policy_rule import PolicyRule
 from reconciler.model.secret import SecretRef
 from reconciler.model.target import SANDBOX, Target
 from reconciler.model.trust import Trust
@@ -74,7 +74,7 @@ class Settings:
     trust: Trust | None = None
     notify: Notify | None = None
     kept: Mapping[str, Source] = field(default_factory=dict)
-    rules: tuple[PolicyRule, ...] = ()
+    rules: tuple[CustomRule, ...] = ()
     places: Mapping[str, Source] = field(default_factory=dict)
 
     @property
@@ -244,8 +244,8 @@ def _read(path: Path, folder: Path, trusted: Path | None, trust: Trust | None) -
 
 
 def _rules(
-    document: Document, trusted: Path | None
-) -> tuple[tuple[PolicyRule, ...], list[Finding]]:
+    document: TomlDocument, trusted: Path | None
+) -> tuple[tuple[CustomRule, ...], list[Finding]]:
     """The [[rule]] tables, of the trusted file alone."""
     found = Directives()
     if trusted is not None and _RULE in document.data:
@@ -253,7 +253,7 @@ def _rules(
     return tuple(found.rules), found.findings
 
 
-def _commands(document: Document, policy: Policy, reach: Reach) -> Iterator[Finding]:
+def _commands(document: TomlDocument, policy: Policy, reach: Reach) -> Iterator[Finding]:
     """The commands of drills that a proposal may not run."""
     for command in policy.drill.commands:
         line = reach.missing(SecretRef(command=command), reach.folder)
@@ -264,7 +264,7 @@ def _commands(document: Document, policy: Policy, reach: Reach) -> Iterator[Find
 
 
 def _trusted_only(
-    document: Document,
+    document: TomlDocument,
     node: PositionNode,
     key: str,
     value: Any,
@@ -282,7 +282,7 @@ def _trusted_only(
     return validate(document, node, model, value)
 
 
-def _unknown(document: Document, node: PositionNode, key: str) -> Finding:
+def _unknown(document: TomlDocument, node: PositionNode, key: str) -> Finding:
     hint = did_you_mean(key, settings_keys())
     if key in object_keys():
         hint = "objects belong in the other files of the folder; move it there"
@@ -313,7 +313,7 @@ def object_keys() -> frozenset[str]:
 
 
 def _targets(
-    document: Document,
+    document: TomlDocument,
     node: PositionNode,
     data: Any,
     folder: Path,

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from reconciler.desired.reach import OUT_OF_REACH, Reach, how_to_allow, in_ci, is_proposed
 from reconciler.desired.settings.target_table import TargetTable, misfits
-from reconciler.desired.templates.expansion import Place
-from reconciler.desired.toml.document import Document
+from reconciler.desired.templates.expansion import VariablePlace
+from reconciler.desired.toml.document import TomlDocument
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import problem_words, salvage, validate
 from reconciler.errors import UsageError
@@ -65,7 +65,7 @@ class ClusterSettings:
     secret: SecretRef | None = None
     totp: SecretRef | None = None
     variables: Mapping[str, object] = field(default_factory=dict)
-    places: Mapping[str, Place] = field(default_factory=dict)
+    places: Mapping[str, VariablePlace] = field(default_factory=dict)
     trusted: frozenset[str] = frozenset()
     root: Path | None = None
     base: Path | None = None
@@ -101,7 +101,7 @@ class ClusterSettings:
 
 
 def read_cluster(
-    document: Document,
+    document: TomlDocument,
     node: PositionNode,
     name: str,
     data: dict[str, Any],
@@ -127,7 +127,7 @@ def read_cluster(
         _in_folder(secret, base),
         _in_folder(table.totp_secret, base),
         table.vars,
-        {name: Place(document, document.node(node, "vars", name)) for name in table.vars},
+        {name: VariablePlace(document, document.node(node, "vars", name)) for name in table.vars},
         trusted=frozenset() if trusted is None else EVERYTHING,
         root=folder,
         base=trusted,
@@ -145,7 +145,7 @@ def _in_folder(secret: SecretRef | None, base: Path) -> SecretRef | None:
 
 
 def reaching_out(
-    document: Document, node: PositionNode, data: dict[str, Any], cluster: ClusterSettings
+    document: TomlDocument, node: PositionNode, data: dict[str, Any], cluster: ClusterSettings
 ) -> Iterable[Finding]:
     """The folders and files outside the state folder that a proposed target may not name."""
     target = cluster.target
@@ -165,7 +165,7 @@ def reaching_out(
 
 
 def _target(
-    document: Document, node: PositionNode, table: TargetTable, folder: Path
+    document: TomlDocument, node: PositionNode, table: TargetTable, folder: Path
 ) -> tuple[Target | None, list[Finding]]:
     if not table.endpoint:
         return None, []

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from reconciler.desired.toml.document import Document
+from reconciler.desired.toml.document import TomlDocument
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.policy import TomlTable
@@ -104,7 +104,7 @@ _FILES = {
 
 
 def misfits(
-    document: Document, node: PositionNode, table: TargetTable, base: Path, folder: Path
+    document: TomlDocument, node: PositionNode, table: TargetTable, base: Path, folder: Path
 ) -> Iterable[Finding]:
     """Keys that need others, and files that are not there. `folder` is the state folder, `base`
     that of the settings, to which paths are relative."""

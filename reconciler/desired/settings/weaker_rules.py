@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reconciler.model.policy_rule import PolicyRule
+from reconciler.model.custom_rule import CustomRule
 
 
 def weaker_rules(
-    before: Iterable[PolicyRule], now: Iterable[PolicyRule]
-) -> Iterator[tuple[PolicyRule, str]]:
+    before: Iterable[CustomRule], now: Iterable[CustomRule]
+) -> Iterator[tuple[CustomRule, str]]:
     """Each rule that is gone or asks for less, with how."""
     there = {rule.name: rule for rule in now}
     for rule in before:
@@ -20,7 +20,7 @@ def weaker_rules(
             yield other, "weaker"
 
 
-def _asks_for_less(old: PolicyRule, new: PolicyRule) -> bool:
+def _asks_for_less(old: CustomRule, new: CustomRule) -> bool:
     """Whether something is accepted now that was not; in doubt it is."""
     more = (
         _within(new.roles, old.roles),
@@ -43,7 +43,7 @@ def _within(some: Iterable[str], all_: Iterable[str]) -> bool:
     return set(some) <= set(all_)
 
 
-def _demand(rule: PolicyRule) -> tuple[bool, ...]:
+def _demand(rule: CustomRule) -> tuple[bool, ...]:
     """Which of the demands it makes."""
     return tuple(
         bool(one)

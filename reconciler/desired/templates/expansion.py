@@ -12,7 +12,7 @@ from reconciler.desired.reach import Reach
 from reconciler.desired.size_limits import MOST_VALUES, Room, too_large, weight
 from reconciler.desired.templates.includes import EACH, INCLUDE, Includes
 from reconciler.desired.templates.variables import substitute
-from reconciler.desired.toml.document import Document, Key
+from reconciler.desired.toml.document import Key, TomlDocument
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import type_name, wrong_type
 from reconciler.model.finding import Finding, Severity, Source
@@ -26,15 +26,15 @@ LONGEST_SHOWN = 40
 FORM = 'team = ["red", "blue"]'
 
 
-class Place(NamedTuple):
+class VariablePlace(NamedTuple):
     """Where a variable is given."""
 
-    document: Document
+    document: TomlDocument
     node: PositionNode
 
-    def within(self, *path: Key) -> Place:
+    def within(self, *path: Key) -> VariablePlace:
         """The place of a part of it."""
-        return Place(self.document, self.document.node(self.node, *path))
+        return VariablePlace(self.document, self.document.node(self.node, *path))
 
     @property
     def source(self) -> Source:
@@ -47,7 +47,7 @@ class _Scope:
     that are included here already; `within`: those that are being read, from the outermost on."""
 
     values: Mapping[str, object]
-    places: Mapping[str, Place]
+    places: Mapping[str, VariablePlace]
     inner: bool = False
     read: set[Path] = field(default_factory=set)
     within: tuple[Path, ...] = ()
@@ -73,8 +73,8 @@ class Expansion:
         self.includes = Includes(self.folder, self.reach, self.files)
 
     def documents(
-        self, variables: Mapping[str, object], places: Mapping[str, Place]
-    ) -> Iterator[Document]:
+        self, variables: Mapping[str, object], places: Mapping[str, VariablePlace]
+    ) -> Iterator[TomlDocument]:
         """Every file, and every template once for each of its values, without `include`, `[[each]]`
         and `${...}`. `places`: of variables, as far as they are known."""
         scope = _Scope(variables, places)
@@ -86,7 +86,7 @@ class Expansion:
                 )
         self.findings += self.includes.findings
 
-    def _expand(self, document: Document, scope: _Scope) -> Iterator[Document]:
+    def _expand(self, document: TomlDocument, scope: _Scope) -> Iterator[TomlDocument]:
         data = document.data
         plain = {key: data[key] for key in data if key not in {EACH, INCLUDE}}
         own = document
@@ -99,7 +99,9 @@ class Expansion:
         if EACH in data:
             yield from self._each(document, data[EACH], scope)
 
-    def _included(self, document: Document, names: Any, scope: _Scope) -> Iterator[Document]:
+    def _included(
+        self, document: TomlDocument, names: Any, scope: _Scope
+    ) -> Iterator[TomlDocument]:
         for path, found in self.includes.named(document, names, scope.within):
             if path in scope.read:
                 continue
@@ -109,7 +111,7 @@ class Expansion:
                 return
             yield from self._expand(again, replace(scope, within=(*scope.within, path)))
 
-    def _each(self, document: Document, tables: Any, scope: _Scope) -> Iterator[Document]:
+    def _each(self, document: TomlDocument, tables: Any, scope: _Scope) -> Iterator[TomlDocument]:
         node = document.child(document.root, EACH)
         if not isinstance(tables, list):
             found = wrong_type(document, node, f"'{EACH}'", "a list of tables, [[each]]", tables)
@@ -126,12 +128,12 @@ class Expansion:
 
     def _instances(
         self,
-        document: Document,
+        document: TomlDocument,
         node: PositionNode,
         name: str,
         table: dict[str, Any],
         scope: _Scope,
-    ) -> Iterator[Document]:
+    ) -> Iterator[TomlDocument]:
         """The template once for each value."""
         template = {key: value for key, value in table.items() if key != name}
         size = weight(template)
@@ -164,7 +166,7 @@ class Expansion:
         return not self.room.is_exceeded
 
     def _variable(
-        self, document: Document, node: PositionNode, table: dict[str, Any], scope: _Scope
+        self, document: TomlDocument, node: PositionNode, table: dict[str, Any], scope: _Scope
     ) -> str:
         """The name of the list of one `[[each]]`; "" where that is wrong."""
         names = [name for name in table if name not in self._known]
@@ -212,8 +214,8 @@ class Expansion:
         return not (self.tables[name] and isinstance(value, list) and _are_records(value))
 
     def _values(
-        self, document: Document, node: PositionNode, name: str, given: Any, scope: _Scope
-    ) -> Iterator[tuple[Any, Place]]:
+        self, document: TomlDocument, node: PositionNode, name: str, given: Any, scope: _Scope
+    ) -> Iterator[tuple[Any, VariablePlace]]:
         """The values of a list, each with its place; a list may come from a variable."""
         part = document.part(document.child(node, name), {name: given}, document.each)
         whole = given.removeprefix("${").removesuffix("}") if isinstance(given, str) else ""
@@ -232,7 +234,7 @@ class Expansion:
         first, *keys = whole.split(".")
         origin = scope.places[first].within(*keys) if first in scope.places else None
         for number, value in enumerate(values):
-            place = origin or Place(part, root.children[name])
+            place = origin or VariablePlace(part, root.children[name])
             if isinstance(value, list):
                 what = f"element {number + 1} of '{name}' must be a value or a record"
                 message = f"{what}, not {type_name(value)}"

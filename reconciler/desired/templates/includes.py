@@ -11,7 +11,7 @@ from typing import Any
 from reconciler.desired.files import SETTINGS_FILE, Files, matching
 from reconciler.desired.reach import OUT_OF_REACH, Reach, how_to_allow, leads_out
 from reconciler.desired.size_limits import MOST_INCLUDED, too_large
-from reconciler.desired.toml.document import Document
+from reconciler.desired.toml.document import TomlDocument
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.desired.validation import wrong_type
 from reconciler.model.finding import Finding, Severity
@@ -32,14 +32,14 @@ class Includes:
     reach: Reach | None
     files: Files
     findings: list[Finding] = field(default_factory=list)
-    included: dict[Path, Document] = field(default_factory=dict)
+    included: dict[Path, TomlDocument] = field(default_factory=dict)
 
     @property
     def labels(self) -> list[str]:
         """The included files as seen from the state folder, sorted."""
         return sorted(map(self._label, self.included))
 
-    def state_file(self, path: Path) -> Document | None:
+    def state_file(self, path: Path) -> TomlDocument | None:
         """A file of the state folder itself, unless it leads where it may not."""
         line = self.reach.outside(path) if self.reach is not None else ""
         if line:
@@ -50,8 +50,8 @@ class Includes:
         return document
 
     def named(
-        self, document: Document, names: Any, within: Sequence[Path]
-    ) -> Iterator[tuple[Path, Document]]:
+        self, document: TomlDocument, names: Any, within: Sequence[Path]
+    ) -> Iterator[tuple[Path, TomlDocument]]:
         """The files that `include = names` of a document means. `within`: those that include
         each other down to this one."""
         node = document.child(document.root, INCLUDE)
@@ -79,7 +79,7 @@ class Includes:
                     yield path, self.included[path]
 
     def _paths(
-        self, document: Document, place: PositionNode, name: str, within: Sequence[Path]
+        self, document: TomlDocument, place: PositionNode, name: str, within: Sequence[Path]
     ) -> list[Path]:
         """The real paths of what one name stands for; what is wrong with it is a finding."""
         pattern = within[-1].parent / name
@@ -105,7 +105,7 @@ class Includes:
     def _own(self) -> list[Path]:
         return [real_path(self.folder) / name for name in self.files.names(self.folder)]
 
-    def _read(self, document: Document, place: PositionNode, path: Path) -> bool:
+    def _read(self, document: TomlDocument, place: PositionNode, path: Path) -> bool:
         """Whether an included file may be read, and is."""
         if path in self.included:
             return True
@@ -120,7 +120,7 @@ class Includes:
         self.findings += findings
         return True
 
-    def _is_out_of_reach(self, document: Document, place: PositionNode, path: Path) -> bool:
+    def _is_out_of_reach(self, document: TomlDocument, place: PositionNode, path: Path) -> bool:
         """Whether state files may not name a file; that is a finding then."""
         line = self.reach.outside(path) if self.reach is not None else ""
         if line:
@@ -135,7 +135,7 @@ class Includes:
         """How findings call a file: as seen from the state folder."""
         return Path(os.path.relpath(path, real_path(self.folder))).as_posix()
 
-    def _wrong(self, document: Document, place: PositionNode, message: str, hint: str) -> None:
+    def _wrong(self, document: TomlDocument, place: PositionNode, message: str, hint: str) -> None:
         source = document.source(place)
         self.findings.append(Finding("INCLUDE", Severity.ERROR, message, hint, source=source))
 

@@ -1,11 +1,11 @@
-"""State files as one plain file: what templates, includes and variables come to."""
+"""State files as one plain file, with templates, includes and variables expanded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from reconciler.desired.toml.document import Document
+from reconciler.desired.toml.document import TomlDocument
 from reconciler.desired.toml.formatter import table_text
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.kinds import all_kinds
@@ -13,20 +13,20 @@ from reconciler.kinds.kind import Kind
 from reconciler.text.sanitize import clean
 
 
-def plain_text(documents: Iterable[Document]) -> str:
+def plain_text(documents: Iterable[TomlDocument]) -> str:
     """The tables of documents without mistakes as one TOML file, each part below a comment that
     names its file and value. Loading it declares the same."""
     parts = (_part(document) for document in documents)
     return "\n".join(part for part in parts if part)
 
 
-def _part(document: Document) -> str:
+def _part(document: TomlDocument) -> str:
     tables = "\n".join(_tables(document))
     value = f" for {document.each}" if document.each else ""
     return f"# {clean(document.file)}{clean(value)}\n\n{tables}" if tables else ""
 
 
-def _tables(document: Document) -> Iterator[str]:
+def _tables(document: TomlDocument) -> Iterator[str]:
     kinds = {kind.toml.place.key: kind for kind in all_kinds().values()}
     for key, data in document.data.items():
         node = document.child(document.root, key)
@@ -38,7 +38,7 @@ def _tables(document: Document) -> Iterator[str]:
 
 
 def _named(
-    document: Document,
+    document: TomlDocument,
     node: PositionNode,
     path: tuple[str, ...],
     kind: Kind[Any],

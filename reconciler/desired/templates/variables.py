@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.desired.size_limits import Room, weight
-from reconciler.desired.toml.document import Document
+from reconciler.desired.toml.document import TomlDocument
 from reconciler.desired.toml.positions import PositionNode
 from reconciler.model.finding import Finding, Severity
 from reconciler.text.suggest import did_you_mean
@@ -16,7 +16,7 @@ VARIABLE = re.compile(r"\$(\$)?\{([^{}]*)\}")
 
 
 def substitute(
-    document: Document, variables: Mapping[str, object], room: Room | None = None
+    document: TomlDocument, variables: Mapping[str, object], room: Room | None = None
 ) -> list[Finding]:
     """Replace every `${name}` in the strings and names of a file.
 
@@ -32,7 +32,7 @@ def substitute(
 
 
 class _Work:
-    def __init__(self, document: Document, variables: Mapping[str, object], room: Room) -> None:
+    def __init__(self, document: TomlDocument, variables: Mapping[str, object], room: Room) -> None:
         self.document = document
         self.variables = variables
         self.findings: list[Finding] = []

@@ -23,14 +23,14 @@ from reconciler.desired.size_limits import (
     offence,
     too_large,
 )
-from reconciler.desired.toml.positions import PositionNode, Statement, expand, statements, tree
+from reconciler.desired.toml.positions import PositionNode, TomlStatement, expand, statements, tree
 from reconciler.model.finding import Finding, Severity, Source
 
 Key = str | int
 
 
 @dataclass(slots=True)
-class Document:
+class TomlDocument:
     """One file: its values, and the positions of all of them.
 
     `complete` is False when a part could not be read; the findings say which. `each`: as in Source,
@@ -74,14 +74,16 @@ class Document:
 
     def part(
         self, node: PositionNode, data: dict[str, Any], each: str, without: Iterable[Key] = ()
-    ) -> Document:
+    ) -> TomlDocument:
         """The table at `node` as a document, with `data` as its values and places that may be
         changed without changing those of this one."""
         root = node.copy(frozenset(without))
-        return Document(self.file, self.text, data, root, self.complete, each, self._line_ends())
+        return TomlDocument(
+            self.file, self.text, data, root, self.complete, each, self._line_ends()
+        )
 
 
-def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
+def read(path: Path, file: str) -> tuple[TomlDocument, list[Finding]]:
     """Read one file; syntax errors are returned as findings.
 
     A table with a syntax error is left out and the others are kept, so that one mistake does not
@@ -96,20 +98,20 @@ def read(path: Path, file: str) -> tuple[Document, list[Finding]]:
             f"{file} cannot be read: {error.strerror}",
             source=Source(file),
         )
-        return Document(file, "", {}, PositionNode(0), complete=False), [found]
+        return TomlDocument(file, "", {}, PositionNode(0), complete=False), [found]
     return decode(raw, file)
 
 
-def decode(raw: bytes, file: str) -> tuple[Document, list[Finding]]:
+def decode(raw: bytes, file: str) -> tuple[TomlDocument, list[Finding]]:
     """As `read`, from the content of a file."""
     if len(raw) > LARGEST:
         message = f"the file has more than {LARGEST // 1024 // 1024} MiB"
         found = too_large(message, "Proxmox VE accepts 1 MiB; is it a state file?", Source(file))
-        return Document(file, "", {}, PositionNode(0), complete=False), [found]
+        return TomlDocument(file, "", {}, PositionNode(0), complete=False), [found]
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return Document(file, "", {}, PositionNode(0), complete=False), [
+        return TomlDocument(file, "", {}, PositionNode(0), complete=False), [
             _not_utf8(raw, error, file)
         ]
     return parse(text, file)
@@ -127,7 +129,7 @@ def _bytes(path: Path) -> bytes:
         return file.read(LARGEST + 1)
 
 
-def parse(text: str, file: str) -> tuple[Document, list[Finding]]:
+def parse(text: str, file: str) -> tuple[TomlDocument, list[Finding]]:
     """As `read`, from a string."""
     text = text.replace("\r\n", "\n")
     findings: list[Finding] = []
@@ -147,7 +149,7 @@ def parse(text: str, file: str) -> tuple[Document, list[Finding]]:
     found = offence(data)
     if found is not None and found[1] == TOO_DEEP:
         return _nothing(rest, file, deepest_bracket(rest), TOO_DEEP, findings)
-    document = Document(file, rest, data, tree(rest), complete=not findings)
+    document = TomlDocument(file, rest, data, tree(rest), complete=not findings)
     if found is not None:
         place = document.node(document.root, *found[0])
         return _nothing(rest, file, place.at, found[1], findings)
@@ -156,11 +158,11 @@ def parse(text: str, file: str) -> tuple[Document, list[Finding]]:
 
 def _nothing(
     text: str, file: str, at: int, why: str, findings: list[Finding]
-) -> tuple[Document, list[Finding]]:
+) -> tuple[TomlDocument, list[Finding]]:
     """An empty file with one finding, where something exceeds a limit."""
-    source = Document(file, text, {}, PositionNode(0)).source(PositionNode(at))
+    source = TomlDocument(file, text, {}, PositionNode(0)).source(PositionNode(at))
     found = too_large(why, "Proxmox VE has no such values; remove it", source)
-    return Document(file, "", {}, PositionNode(0), complete=False), [*findings, found]
+    return TomlDocument(file, "", {}, PositionNode(0), complete=False), [*findings, found]
 
 
 def _not_utf8(raw: bytes, error: UnicodeDecodeError, file: str) -> Finding:
@@ -239,18 +241,18 @@ def _syntax(text: str, error: str, file: str) -> tuple[Finding, int]:
     if before and message.startswith(_OPEN):
         at = max(before[-1].value, begin)
     plain, hint = _PLAIN.get(message, (message[:1].lower() + message[1:], ""))
-    source = Document(file, text, {}, PositionNode(0)).source(PositionNode(at))
+    source = TomlDocument(file, text, {}, PositionNode(0)).source(PositionNode(at))
     return Finding("TOML_SYNTAX", Severity.ERROR, plain, hint, source=source), begin
 
 
-def _until(text: str, at: int) -> list[Statement]:
+def _until(text: str, at: int) -> list[TomlStatement]:
     """The statements that begin at or before `at`."""
     return list(takewhile(lambda statement: statement.start <= at, statements(text)))
 
 
-def _twice(text: str, before: list[Statement], file: str) -> Finding:
+def _twice(text: str, before: list[TomlStatement], file: str) -> Finding:
     """The finding where the last of the statements repeats a key or a table; names both places."""
-    document = Document(file, text, {}, PositionNode(0))
+    document = TomlDocument(file, text, {}, PositionNode(0))
     offender = before[-1]
     first = _first(text[: offender.start], before)
     name = ".".join(part.name for part in offender.key)
@@ -264,14 +266,14 @@ def _twice(text: str, before: list[Statement], file: str) -> Finding:
     return Finding("DUPLICATE", Severity.ERROR, message, hint, source=source)
 
 
-def _first(text: str, before: list[Statement]) -> PositionNode | None:
+def _first(text: str, before: list[TomlStatement]) -> PositionNode | None:
     """The position of what the last statement repeats; `text` ends where that begins."""
     *earlier, offender = before
     path = [part.name for part in offender.key]
     header = next((s for s in reversed(earlier) if s.brackets), None)
     if not offender.brackets and header is not None:
         path = [part.name for part in header.key] + path
-    document = Document("", text, {}, tree(text))
+    document = TomlDocument("", text, {}, tree(text))
     node = document.root
     for name in path:
         inner = document.child(node.inner(), name)

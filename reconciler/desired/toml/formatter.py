@@ -17,7 +17,7 @@ from reconciler.desired.toml.positions import (
     ATOM,
     SEPARATOR,
     STRING,
-    Statement,
+    TomlStatement,
     statements,
     value_end,
 )
@@ -36,7 +36,7 @@ _PLAIN_LITERAL = re.compile(r"'[^'\"\\]*'")
 
 @lru_cache(maxsize=65536, typed=True)
 def atom_text(value: Any) -> str:
-    """A text, number, boolean or date as TOML; what nobody sees in a text is written as escapes,
+    """A text, number, boolean or date as TOML; invisible characters are written as escapes,
     so that a file holds nothing that its reader does not see."""
     import tomli_w
 
@@ -158,7 +158,7 @@ def _laid_out(lines: Iterator[str]) -> Iterator[str]:
     yield from comments
 
 
-def _statement(text: str, statement: Statement, before: int = 0) -> str:
+def _statement(text: str, statement: TomlStatement, before: int = 0) -> str:
     name = ".".join(key_text(part.name) for part in statement.key)
     if statement.brackets:
         return "[" * statement.brackets + name + "]" * statement.brackets

@@ -39,14 +39,14 @@ _KEY = re.compile(
 _ASSIGN = re.compile(r"[ \t]*=[ \t]*")
 
 
-class Part(NamedTuple):
+class KeyPart(NamedTuple):
     """One name of a dotted key, and the offset of its first character."""
 
     name: str
     at: int
 
 
-class Statement(NamedTuple):
+class TomlStatement(NamedTuple):
     """`[a.b]` (brackets = 1), `[[a.b]]` (2) or `a.b = value` (0).
 
     `start` and `end` enclose it without whitespace and comments; `value` is where the value of
@@ -54,7 +54,7 @@ class Statement(NamedTuple):
     """
 
     brackets: int
-    key: tuple[Part, ...]
+    key: tuple[KeyPart, ...]
     start: int
     end: int
     value: int = -1
@@ -100,7 +100,7 @@ class PositionNode:
         return self.children[len(self.children) - 1] if self.listed else self
 
 
-def statements(text: str, start: int = 0, end: int | None = None) -> Iterator[Statement]:
+def statements(text: str, start: int = 0, end: int | None = None) -> Iterator[TomlStatement]:
     """All statements in order; stops where the text stops being TOML."""
     at = _skip(text, start)
     while at < (len(text) if end is None else end):
@@ -111,7 +111,7 @@ def statements(text: str, start: int = 0, end: int | None = None) -> Iterator[St
         at = _skip(text, statement.end)
 
 
-def _statement(text: str, start: int) -> Statement | None:
+def _statement(text: str, start: int) -> TomlStatement | None:
     at, brackets = start, 0
     while text.startswith("[", at) and brackets < 2:
         brackets += 1
@@ -120,11 +120,11 @@ def _statement(text: str, start: int) -> Statement | None:
     if not key:
         return None
     if brackets:
-        return Statement(brackets, key, start, at + brackets)
+        return TomlStatement(brackets, key, start, at + brackets)
     assign = _ASSIGN.match(text, at)
     if not assign:
         return None
-    return Statement(0, key, start, value_end(text, assign.end()), assign.end())
+    return TomlStatement(0, key, start, value_end(text, assign.end()), assign.end())
 
 
 def tree(text: str) -> PositionNode:
@@ -149,7 +149,7 @@ def tree(text: str) -> PositionNode:
     return root
 
 
-def _open(root: PositionNode, statement: Statement) -> PositionNode:
+def _open(root: PositionNode, statement: TomlStatement) -> PositionNode:
     """The table that a header opens."""
     node = root
     *path, last = statement.key
@@ -165,7 +165,7 @@ def _open(root: PositionNode, statement: Statement) -> PositionNode:
     return node
 
 
-def _assign(table: PositionNode, statement: Statement) -> None:
+def _assign(table: PositionNode, statement: TomlStatement) -> None:
     node = table
     for part in statement.key:
         node = node.child(part.name, part.at)
@@ -223,17 +223,17 @@ def _table(text: str, at: int, node: PositionNode) -> int:
     return at + 1
 
 
-def _key(text: str, at: int) -> tuple[tuple[Part, ...], int]:
+def _key(text: str, at: int) -> tuple[tuple[KeyPart, ...], int]:
     """A dotted key and the offset after it; no parts where there is none."""
-    parts: list[Part] = []
+    parts: list[KeyPart] = []
     while match := _KEY.match(text, at):
         bare, basic, literal, dot = match.groups()
         if bare is not None:
-            parts.append(Part(bare, match.start(1)))
+            parts.append(KeyPart(bare, match.start(1)))
         elif literal is not None:
-            parts.append(Part(literal[1:-1], match.start(3)))
+            parts.append(KeyPart(literal[1:-1], match.start(3)))
         else:
-            parts.append(Part(_unescape(basic), match.start(2)))
+            parts.append(KeyPart(_unescape(basic), match.start(2)))
         at = match.end()
         if dot is None:
             break

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from reconciler.execution.backups.survey import answers_or_reasons, places_of, zone_of
 from reconciler.model.api import Api
 from reconciler.model.backups import Archive
-from reconciler.model.inventory import Kept, Place
+from reconciler.model.inventory import ArchivePlace, Kept
 from reconciler.model.request import Request, request
-from reconciler.pve.retention import Verdict
+from reconciler.pve.retention import PruneMark
 
 
 class _Question(NamedTuple):
@@ -44,14 +44,16 @@ def dry_runs(
     told = answers[len(asked) :]
     zones = {node: zone_of(answer) for node, answer in zip(nodes, told, strict=True)}
     unseen = {place.split(" on ")[0]: why for place, why in unread}
-    found: dict[tuple[str, str], Place] = {}
+    found: dict[tuple[str, str], ArchivePlace] = {}
     for one, answer in zip(asked, answers, strict=False):
         if isinstance(answer, str):
             unseen[one.storage] = answer
             continue
         key = (one.storage, "" if one.shared else one.node)
-        place = found.get(key) or Place(*key, tuple(map(_archive, answer)), {}, zones[one.node])
-        gone = frozenset(row["volid"] for row in answer if row["mark"] == Verdict.REMOVE)
+        place = found.get(key) or ArchivePlace(
+            *key, tuple(map(_archive, answer)), {}, zones[one.node]
+        )
+        gone = frozenset(row["volid"] for row in answer if row["mark"] == PruneMark.REMOVE)
         found[key] = place._replace(removed={**place.removed, one.rules: gone})
     return Kept(tuple(found.values()), unseen)
 
@@ -72,6 +74,6 @@ def _archive(row: Mapping[str, Any]) -> Archive:
         int(row.get("ctime") or 0),
         0,
         str(row.get("type") or ""),
-        protected=row["mark"] == Verdict.PROTECTED,
-        renamed=row["mark"] == Verdict.RENAMED,
+        protected=row["mark"] == PruneMark.PROTECTED,
+        renamed=row["mark"] == PruneMark.RENAMED,
     )

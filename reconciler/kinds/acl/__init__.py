@@ -19,14 +19,14 @@ from reconciler.kinds.acl.table import (
     review,
 )
 from reconciler.kinds.kind import (
-    Alarm,
+    AlarmWhen,
     Answers,
     Checks,
     Kind,
     Links,
     Need,
-    Place,
     Reading,
+    TablePlace,
     Toml,
     Writing,
 )
@@ -226,7 +226,7 @@ KIND = Kind(
     name="acl",
     spec=AclSpec,
     toml=Toml(
-        place=Place("acl", array=True),
+        place=TablePlace("acl", array=True),
         table=AclTable,
         declare=declare,
         export=export,
@@ -258,7 +258,7 @@ KIND = Kind(
         declared_kind=review,
         planned_state=_check_nodes,
         change=_check_change,
-        undeclared=Alarm.ALWAYS,
+        undeclared=AlarmWhen.ALWAYS,
     ),
     fill_access=_fill_access,
 )

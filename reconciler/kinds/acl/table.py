@@ -16,7 +16,7 @@ from reconciler.invalid_value import InvalidValue, Problem, refuse
 from reconciler.kinds.shared.field_types import NAME, Expiry, asked_release, names
 from reconciler.kinds.shared.field_types import TOKEN as TOKEN_ID
 from reconciler.kinds.shared.field_types import USER as USER_ID
-from reconciler.kinds.shared.ungiven import DEFAULT, FILE
+from reconciler.kinds.shared.omitted_keys import DEFAULT, FILE
 from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
 from reconciler.model.declared import Declaration, Declared

@@ -21,14 +21,14 @@ from reconciler.kinds.backup.table import (
     is_creatable,
 )
 from reconciler.kinds.kind import (
-    Alarm,
+    AlarmWhen,
     Answers,
     Checks,
     Kind,
     Links,
     Need,
-    Place,
     Reading,
+    TablePlace,
     Toml,
     Writing,
     need,
@@ -286,7 +286,7 @@ KIND = Kind(
     name="backup",
     spec=BackupSpec,
     toml=Toml(
-        place=Place("backup"),
+        place=TablePlace("backup"),
         table=BackupTable,
         declare=declare,
         export=_export,
@@ -316,6 +316,6 @@ KIND = Kind(
         declared_object=check_declared,
         planned_state=_check_state,
         change=check_change,
-        undeclared=Alarm.NEW,
+        undeclared=AlarmWhen.NEW,
     ),
 )

@@ -11,6 +11,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from reconciler.invalid_value import InvalidValue, Problem, refuse
 from reconciler.kinds.shared.field_types import Text
 from reconciler.kinds.shared.jobs import Schedule
+from reconciler.kinds.shared.omitted_keys import (
+    DEFAULT,
+    KEEP_RULE,
+    LEFT,
+    UNSET,
+    Unset,
+    unset_problems,
+)
 from reconciler.kinds.shared.options import (
     EMPTY,
     KEPT_BY_UNIT,
@@ -22,14 +30,6 @@ from reconciler.kinds.shared.options import (
     table_model,
     toml_name,
     without_line_feed,
-)
-from reconciler.kinds.shared.ungiven import (
-    DEFAULT,
-    KEEP_RULE,
-    LEFT,
-    UNSET,
-    Unset,
-    unset_problems,
 )
 from reconciler.kinds.shared.valid_name import invalid_name
 from reconciler.model.declared import Declaration

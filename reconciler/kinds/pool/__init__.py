@@ -12,14 +12,14 @@ from reconciler.access.contents import PoolMembers
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.kind import (
-    Alarm,
+    AlarmWhen,
     Answers,
     Checks,
     Kind,
     Links,
     Need,
-    Place,
     Reading,
+    TablePlace,
     Toml,
     Writing,
     need,
@@ -27,8 +27,8 @@ from reconciler.kinds.kind import (
 from reconciler.kinds.pool.membership import HINT, PoolSpec, join_members, pool_requests, pool_title
 from reconciler.kinds.shared.answer_shape import ID, TEXT, Fields, Rows
 from reconciler.kinds.shared.field_types import Text, given, names, quote
+from reconciler.kinds.shared.omitted_keys import FILE, LEFT, WATCHED
 from reconciler.kinds.shared.reader import ANSWERS, EVERYTHING, RESOURCES
-from reconciler.kinds.shared.ungiven import FILE, LEFT, WATCHED
 from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.acl_entry import AclEntry
 from reconciler.model.address import Address
@@ -293,7 +293,7 @@ KIND = Kind(
     name="pool",
     spec=PoolSpec,
     toml=Toml(
-        place=Place("pool"),
+        place=TablePlace("pool"),
         table=PoolTable,
         declare=_declare,
         export=_export,
@@ -332,7 +332,7 @@ KIND = Kind(
     checks=Checks(
         declared_kind=_check_kind,
         planned_state=_check_planned,
-        undeclared=Alarm.GRANTED,
+        undeclared=AlarmWhen.GRANTED,
     ),
     fill_access=_fill_access,
 )

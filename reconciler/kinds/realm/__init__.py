@@ -8,15 +8,15 @@ from typing import Any
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.kind import (
-    Alarm,
+    AlarmWhen,
     Answers,
     Checks,
     Kind,
     Links,
     Need,
-    Place,
     Reading,
     Secrets,
+    TablePlace,
     Toml,
     Writing,
     need,
@@ -260,7 +260,7 @@ KIND = Kind(
     name="realm",
     spec=RealmSpec,
     toml=Toml(
-        place=Place("realm"),
+        place=TablePlace("realm"),
         table=RealmTable,
         declare=declare,
         export=_export,
@@ -297,7 +297,7 @@ KIND = Kind(
         declared_object=check_declared,
         planned_state=check_planned,
         change=_check_change,
-        undeclared=Alarm.ALWAYS,
+        undeclared=AlarmWhen.ALWAYS,
     ),
     sessions=sessions,
 )

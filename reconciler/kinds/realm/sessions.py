@@ -1,4 +1,4 @@
-"""When the users of a realm notice that it changes."""
+"""When a change of a realm takes effect for its users."""
 
 from __future__ import annotations
 

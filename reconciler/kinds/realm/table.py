@@ -1,4 +1,4 @@
-"""[realm.NAME]: its fields per type of realm, and its normal form."""
+"""[realm.NAME]: its keys by type of realm, and its normal form."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field, create_model
 
 from reconciler.invalid_value import InvalidValue, Problem, refuse
 from reconciler.kinds.shared.field_types import names
+from reconciler.kinds.shared.omitted_keys import FILE, UNSET, Unset, unset_problems
 from reconciler.kinds.shared.options import (
     Options,
     OptionValue,
@@ -19,7 +20,6 @@ from reconciler.kinds.shared.options import (
     table_model,
 )
 from reconciler.kinds.shared.section import missing_problems, option_problems, without_defaults
-from reconciler.kinds.shared.ungiven import FILE, UNSET, Unset, unset_problems
 from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable

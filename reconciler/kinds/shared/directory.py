@@ -1,4 +1,4 @@
-"""Realms whose accounts a directory makes: Proxmox VE copies them, and calls each group
+"""Realms whose accounts come from a directory: Proxmox VE copies them, and calls each group
 `NAME-REALM` (`sync` of PVE::API2::Domains)."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names of nodes that a cluster does not have; Proxmox VE accepts them in silence."""
+"""Names of nodes that a cluster does not have; Proxmox VE accepts them silently."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from pydantic import (
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.shared.answer_shape import NUMBER, OPTION, Shape
 from reconciler.kinds.shared.field_types import asked_release, plain_text
-from reconciler.kinds.shared.ungiven import FILE, Rule, Ungiven
+from reconciler.kinds.shared.omitted_keys import FILE, Omission, WhenOmitted
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef
 from reconciler.pve.formats import split_list
@@ -162,8 +162,8 @@ def table_model(
                 Field(default=None, description="a secret, by reference"),
             )
         else:
-            rule = Rule.WATCHED if option in watched_options else Rule.LEFT
-            typed = _field(option, param, Ungiven(rule, option))
+            rule = WhenOmitted.WATCHED if option in watched_options else WhenOmitted.LEFT
+            typed = _field(option, param, Omission(rule, option))
             fields[toml_name(option)] = (typed, Field(default=None))
     return create_model(base.__name__.strip("_"), __base__=base, __doc__=base.__doc__, **fields)
 
@@ -231,7 +231,7 @@ def keep_to_toml(value: OptionValue) -> dict[str, Any] | str:
     return {name.removeprefix("keep_"): count for name, count in table.items()}
 
 
-def _field(option: str, param: Param, rule: Ungiven) -> Any:
+def _field(option: str, param: Param, rule: Omission) -> Any:
     def convert(value: Any, info: ValidationInfo) -> OptionValue | None:
         if value is None:
             return None

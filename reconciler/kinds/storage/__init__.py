@@ -12,15 +12,15 @@ from typing import Any
 from reconciler.access.table import AccessTable
 from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.kind import (
-    Alarm,
+    AlarmWhen,
     Answers,
     Checks,
     Kind,
     Links,
     Need,
-    Place,
     Reading,
     Secrets,
+    TablePlace,
     Toml,
     Writing,
     need,
@@ -299,7 +299,7 @@ KIND = Kind(
     name="storage",
     spec=StorageSpec,
     toml=Toml(
-        place=Place("storage"),
+        place=TablePlace("storage"),
         table=StorageTable,
         declare=declare,
         export=_export,
@@ -341,6 +341,6 @@ KIND = Kind(
         declared_object=_check_declared,
         planned_state=_check_nodes,
         change=_check_change,
-        undeclared=Alarm.NEW,
+        undeclared=AlarmWhen.NEW,
     ),
 )

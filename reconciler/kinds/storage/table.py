@@ -1,4 +1,4 @@
-"""[storage.NAME]: its fields per type of storage, and its normal form."""
+"""[storage.NAME]: its keys by type of storage, and its normal form."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, create_model
 
 from reconciler.invalid_value import InvalidValue, Problem, refuse
 from reconciler.kinds.shared.field_types import asked_release, names
+from reconciler.kinds.shared.omitted_keys import FILE, KEEP_RULE, UNSET, Unset
 from reconciler.kinds.shared.options import (
     EMPTY,
     KEPT_BY_UNIT,
@@ -29,7 +30,6 @@ from reconciler.kinds.shared.section import (
     unset_problems,
     without_defaults,
 )
-from reconciler.kinds.shared.ungiven import FILE, KEEP_RULE, UNSET, Unset
 from reconciler.kinds.shared.valid_name import require_valid
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable

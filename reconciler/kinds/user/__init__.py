@@ -8,15 +8,15 @@ from reconciler.access.contents import Principal
 from reconciler.access.table import AccessTable
 from reconciler.kinds.group import groups_of, modify_user
 from reconciler.kinds.kind import (
-    Alarm,
+    AlarmWhen,
     Answers,
     Checks,
     Kind,
     Links,
     Need,
-    Place,
     Reading,
     Secrets,
+    TablePlace,
     Toml,
     Writing,
     need,
@@ -272,7 +272,7 @@ KIND = Kind(
     name="user",
     spec=UserSpec,
     toml=Toml(
-        place=Place("user"),
+        place=TablePlace("user"),
         table=UserTable,
         declare=declare,
         export=export,
@@ -308,7 +308,7 @@ KIND = Kind(
     ),
     checks=Checks(
         change=_check_change,
-        undeclared=Alarm.ALWAYS,
+        undeclared=AlarmWhen.ALWAYS,
     ),
     fill_access=_fill_access,
     sessions=_sessions,

@@ -17,7 +17,7 @@ from reconciler.kinds.shared.field_types import (
     names,
     unix_to_toml,
 )
-from reconciler.kinds.shared.ungiven import FILE, LEFT, WATCHED
+from reconciler.kinds.shared.omitted_keys import FILE, LEFT, WATCHED
 from reconciler.model.declared import Declaration
 from reconciler.model.policy import TomlTable
 from reconciler.model.secret import SecretRef

@@ -12,9 +12,9 @@ from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.kinds.storage.table import StorageSpec
 from reconciler.model.address import Address
 from reconciler.model.backups import Archive
-from reconciler.model.inventory import Facts, Guest, Kept, Place
+from reconciler.model.inventory import ArchivePlace, Facts, Guest, Kept
 from reconciler.model.spec import State
-from reconciler.pve.retention import Saved, Verdict, rules_of, spelled, verdicts
+from reconciler.pve.retention import PruneMark, Saved, rules_of, spelled, verdicts
 
 
 class Job(NamedTuple):
@@ -37,10 +37,10 @@ class Loss(NamedTuple):
     oldest: Archive | None
 
 
-class Disagreement(NamedTuple):
+class DryRunDifference(NamedTuple):
     """Volumes that only Proxmox VE's dry run would remove, or only the algorithm here."""
 
-    place: Place
+    place: ArchivePlace
     rules: str
     only_dry_run: tuple[str, ...]
     only_here: tuple[str, ...]
@@ -102,7 +102,7 @@ def losses(live: State, planned: State, facts: Facts) -> list[Loss]:
     return found
 
 
-def disagreements(kept: Kept) -> list[Disagreement]:
+def disagreements(kept: Kept) -> list[DryRunDifference]:
     """Where the dry run and the algorithm here differ; not where the clock of a node is unknown."""
     found = []
     for place in kept.places:
@@ -110,7 +110,7 @@ def disagreements(kept: Kept) -> list[Disagreement]:
             ours = _computed(place, rules_of(rules))
             if ours != theirs:
                 pair = tuple(sorted(theirs - ours)), tuple(sorted(ours - theirs))
-                found.append(Disagreement(place, rules, *pair))
+                found.append(DryRunDifference(place, rules, *pair))
     return found
 
 
@@ -136,7 +136,7 @@ def _archives_of(guest: Guest, storage: str, kept: Kept) -> Iterator[tuple[str, 
                     yield place.node, archive
 
 
-def _computed(place: Place, rules: Mapping[str, int]) -> frozenset[str]:
+def _computed(place: ArchivePlace, rules: Mapping[str, int]) -> frozenset[str]:
     saved = [
         Saved((one.kind, one.guest), one.made, one.protected, one.renamed) for one in place.archives
     ]
@@ -144,7 +144,7 @@ def _computed(place: Place, rules: Mapping[str, int]) -> frozenset[str]:
     return frozenset(
         one.volume
         for one, mark in zip(place.archives, marks, strict=True)
-        if mark is Verdict.REMOVE
+        if mark is PruneMark.REMOVE
     )
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from reconciler.model.backups import Forecast, Week
 from reconciler.pve.calendar.event import parse
 from reconciler.pve.calendar.runs import runs
-from reconciler.pve.retention import Saved, Verdict, verdicts
+from reconciler.pve.retention import PruneMark, Saved, verdicts
 
 WEEKS = 8
 MOST_RUNS = 1500
@@ -49,4 +49,4 @@ def _week(number: int, start: datetime, held: list[int]) -> Week:
 
 def _after_run(made: list[int], rules: Mapping[str, int]) -> list[int]:
     marks = verdicts([Saved(("", 0), one) for one in made], rules, UTC)
-    return [one for one, mark in zip(made, marks, strict=True) if mark is not Verdict.REMOVE]
+    return [one for one, mark in zip(made, marks, strict=True) if mark is not PruneMark.REMOVE]

@@ -9,8 +9,8 @@ from reconciler.access.review.privilege_catalog import Level, level
 from reconciler.planning.bootstrap.least_privilege import (
     APPLY,
     PLAN,
-    Grant,
     Granted,
+    NeededGrant,
     granted_as,
     ways_to_root,
 )
@@ -27,7 +27,7 @@ def on_whole_areas(least: Granted) -> Granted:
     """
     every = _all_of(least.grants)
     if level(every) <= Level.VIEW:
-        return granted_as(least.principal, (Grant(_TOP, every, propagate=True),), PLAN)
+        return granted_as(least.principal, (NeededGrant(_TOP, every, propagate=True),), PLAN)
     areas = tuple(_areas(least.grants))
     one_role = tuple(grant._replace(privileges=every) for grant in areas)
     found = granted_as(least.principal, one_role, APPLY)
@@ -36,15 +36,15 @@ def on_whole_areas(least: Granted) -> Granted:
     return found
 
 
-def _areas(grants: Iterable[Grant]) -> Iterable[Grant]:
+def _areas(grants: Iterable[NeededGrant]) -> Iterable[NeededGrant]:
     """All privileges of an area on its top and below; those on `/` as they are."""
     for area, inside in groupby(sorted(grants), key=lambda grant: _area(grant.path)):
         found = tuple(inside)
         spreads = area != _TOP or any(grant.propagate for grant in found)
-        yield Grant(area, _all_of(found), spreads)
+        yield NeededGrant(area, _all_of(found), spreads)
 
 
-def _all_of(grants: Iterable[Grant]) -> tuple[str, ...]:
+def _all_of(grants: Iterable[NeededGrant]) -> tuple[str, ...]:
     return tuple(sorted({name for grant in grants for name in grant.privileges}))
 
 

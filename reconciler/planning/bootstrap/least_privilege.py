@@ -39,7 +39,7 @@ _PLACES = {
 _REASON = Reason(Cause.MISSING, "what if")
 
 
-class Grant(NamedTuple):
+class NeededGrant(NamedTuple):
     """All of `privileges` on `path` and, with `propagate`, below."""
 
     path: str
@@ -51,7 +51,7 @@ class Granted(NamedTuple):
     """Roles to create and entries to set for `principal`; a token's user gets the same entries."""
 
     principal: str
-    grants: tuple[Grant, ...]
+    grants: tuple[NeededGrant, ...]
     roles: tuple[NewRole, ...]
     entries: tuple[TracedEntry, ...]
 
@@ -83,7 +83,7 @@ def bootstrap(
     return granted_as(principal, tuple(_grants(cover)), prefix)
 
 
-def granted_as(principal: str, grants: tuple[Grant, ...], prefix: str) -> Granted:
+def granted_as(principal: str, grants: tuple[NeededGrant, ...], prefix: str) -> Granted:
     """The roles and entries for these grants."""
     names = _role_names(grants, prefix)
     roles = tuple(NewRole(name, held) for held, name in names.items())
@@ -219,7 +219,7 @@ class _Cover:
         return any(self.atoms.get((above, privilege), False) for above in chain(path)[:-1])
 
 
-def _grants(cover: _Cover) -> Iterator[Grant]:
+def _grants(cover: _Cover) -> Iterator[NeededGrant]:
     """An entry replaces what is inherited, so it repeats what is needed from above.
 
     One that does not propagate replaces it on its own path only.
@@ -244,12 +244,12 @@ def _grants(cover: _Cover) -> Iterator[Grant]:
         below = spread.get(path, set()) | (above if path in spread or flagged else set())
         only_here = (alone.get(path, set()) | above) - below
         if below:
-            yield Grant(path, tuple(sorted(below)), propagate=True)
+            yield NeededGrant(path, tuple(sorted(below)), propagate=True)
         if only_here:
-            yield Grant(path, tuple(sorted(only_here)), propagate=False)
+            yield NeededGrant(path, tuple(sorted(only_here)), propagate=False)
 
 
-def _role_names(grants: Sequence[Grant], prefix: str) -> dict[tuple[str, ...], str]:
+def _role_names(grants: Sequence[NeededGrant], prefix: str) -> dict[tuple[str, ...], str]:
     """One role per set of privileges: `prefix` for the only one, else with its first place."""
     every = dict.fromkeys(grant.privileges for grant in grants)
     names: dict[tuple[str, ...], str] = {}

@@ -1,4 +1,4 @@
-"""Expected calls that would be answered otherwise, as findings that refuse a plan."""
+"""Expected calls whose answer would differ, as findings that refuse a plan."""
 
 from __future__ import annotations
 

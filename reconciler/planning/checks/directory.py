@@ -1,4 +1,4 @@
-"""Declared users of a synchronised realm who are gone: the directory took them away."""
+"""Declared users of a synchronised realm who have disappeared from the directory."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from reconciler.model.address import Address
 from reconciler.model.finding import Finding, Severity
 from reconciler.model.inventory import Kept
 from reconciler.planning.backups.retention import (
-    Disagreement,
+    DryRunDifference,
     Loss,
     disagreements,
     losses,
@@ -55,7 +55,7 @@ def differences(kept: Kept) -> Iterable[Finding]:
     return map(_differs, disagreements(kept))
 
 
-def _differs(one: Disagreement) -> Finding:
+def _differs(one: DryRunDifference) -> Finding:
     """The dry run counts."""
     where = one.place.storage + (f" of {one.place.node}" if one.place.node else "")
     parts = [

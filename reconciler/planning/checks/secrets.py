@@ -1,4 +1,4 @@
-"""Secrets that a plan sends and that are not there where it was made, or that others can read."""
+"""Secrets that a plan sends but that are missing on this machine, or readable by others."""
 
 from __future__ import annotations
 

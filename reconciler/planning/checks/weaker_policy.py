@@ -1,4 +1,4 @@
-"""Policy that asks for less than the earlier files did: a proposal that loosens what judges it."""
+"""A policy weaker than that of the earlier files: a proposal that relaxes its own checks."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from reconciler.model.declared import Desired, Waiver
 from reconciler.model.finding import NOT_BACKED_UP, Finding
 from reconciler.model.spec import State
 from reconciler.planning.lint import effects, grants, principals, roles
-from reconciler.planning.lint.own import broken_rules
+from reconciler.planning.lint.custom import broken_rules
 from reconciler.planning.lint.rule import LintContext, Rule
 from reconciler.planning.lint.waive import OF_DRIFT, OTHERS, Waived, waive
 from reconciler.planning.lint.waive import RULES as WAIVER_RULES

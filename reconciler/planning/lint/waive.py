@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from reconciler.model.custom_rule import RULE, is_of_rule
 from reconciler.model.declared import Waiver
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy_rule import RULE, is_of_rule
 from reconciler.planning.lint.rule import Hit, LintContext, Rule
 from reconciler.text.suggest import did_you_mean
 

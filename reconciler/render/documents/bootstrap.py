@@ -21,7 +21,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BootstrapSection:
     """One token or user with its purpose. `account`: the lines that create it."""
 
     title: str
@@ -42,7 +42,7 @@ class Start:
     """`warnings`: what to know before running the lines."""
 
     state: str
-    parts: tuple[Part, ...]
+    parts: tuple[BootstrapSection, ...]
     warnings: tuple[str, ...] = ()
 
 
@@ -75,7 +75,7 @@ def _warned(warnings: Sequence[str]) -> Iterable[Section]:
         yield Section("Before you start", blocks, "warning")
 
 
-def _section(part: Part) -> Section:
+def _section(part: BootstrapSection) -> Section:
     blocks: list[Block] = [copied(part.commands, 2)]
     numbers = f"{count(len(part.roles), 'role')}, {count(len(_paths(part.entries)), 'path')}"
     return Section(f"{part.title}: {part.principal} ({numbers})", tuple(blocks), "line")
@@ -107,7 +107,7 @@ def json(start: Start, view: View) -> str:
     return document("bootstrap", FORMAT, content)
 
 
-def _part_json(part: Part) -> dict[str, Any]:
+def _part_json(part: BootstrapSection) -> dict[str, Any]:
     return {
         "title": part.title,
         "principal": part.principal,

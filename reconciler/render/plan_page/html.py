@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 from reconciler.access.login import Login
 from reconciler.access.review.before_after import AccountRow, BeforeAfter, of_sort
-from reconciler.access.review.kept import MOST
 from reconciler.access.review.privilege_catalog import Level, ResourceType
 from reconciler.access.review.profiles import Profile
+from reconciler.access.review.saved_access import MOST
 from reconciler.model.change import Action
 from reconciler.model.plan import Plan
 from reconciler.render.documents.plan import outline
 from reconciler.render.page import LEVELS, TONES, environment, policy, resource, trusted
 from reconciler.render.picture import picture, told
-from reconciler.render.review.labels import TITLES, Part, Places
+from reconciler.render.review.labels import TITLES, CellLine, Places
 from reconciler.render.view import View
 from reconciler.text.humanize import count, noun
 
@@ -35,8 +35,8 @@ class Cell(NamedTuple):
     title: str
     mark: str
     level: int
-    parts: tuple[Part, ...]
-    was: tuple[Part, ...] = ()
+    parts: tuple[CellLine, ...]
+    was: tuple[CellLine, ...] = ()
     gained: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
 
@@ -139,5 +139,5 @@ def _cell(
     return Cell(title, mark, _level(parts), parts, was, tuple(gained), tuple(lost))
 
 
-def _level(parts: Iterable[Part]) -> int:
+def _level(parts: Iterable[CellLine]) -> int:
     return int(max((part.level for part in parts), default=Level.NONE))

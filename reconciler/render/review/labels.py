@@ -51,7 +51,7 @@ SHORT = 2
 """Number of names in a cell of the matrix."""
 
 
-class Part(NamedTuple):
+class CellLine(NamedTuple):
     """One line of a cell: a level, and where it is held."""
 
     level: Level
@@ -74,14 +74,14 @@ class Places:
         """Places without a holding."""
         return tuple(self._texts(places, ()))
 
-    def parts(self, profile: Profile, sort: ResourceType) -> tuple[Part, ...]:
+    def parts(self, profile: Profile, sort: ResourceType) -> tuple[CellLine, ...]:
         """A cell of the matrix: the highest level first, each with a short name of its places."""
         found: dict[Level, list[str]] = {}
         for holding in profile:
             if holding.sort is sort:
                 found.setdefault(holding.level, []).extend(holding.places)
         return tuple(
-            Part(level, self._short(sort, found[level], _lower(found, level)))
+            CellLine(level, self._short(sort, found[level], _lower(found, level)))
             for level in sorted(found, reverse=True)
             if level
         )

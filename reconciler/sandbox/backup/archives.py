@@ -14,7 +14,7 @@ from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
-from reconciler.pve.retention import Saved, Verdict, moment_named, verdicts
+from reconciler.pve.retention import PruneMark, Saved, moment_named, verdicts
 from reconciler.sandbox.backup.listed import Listed, listed, strike
 from reconciler.sandbox.clock import stamp
 from reconciler.sandbox.config.storagecfg import storages
@@ -29,7 +29,7 @@ _GUEST = re.compile(r".*?-([1-9][0-9]{2,8})-.+")
 _STANDARD = re.compile(
     r"vzdump-(?:lxc|openvz|qemu)-([1-9][0-9]{2,8})-(\d{4}_\d\d_\d\d-\d\d_\d\d_\d\d)"
 )
-REMOVE = str(Verdict.REMOVE)
+REMOVE = str(PruneMark.REMOVE)
 
 PROTECTED_LIMIT = 5
 """Protected archives per guest for callers without Datastore.Allocate; the storage may set another

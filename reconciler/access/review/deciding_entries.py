@@ -1,4 +1,4 @@
-"""The entries behind a right: those that decide on the places where it is held."""
+"""The entries that grant a right: those that decide at the places where it is held."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from reconciler.access.contents import GROUP, TOKEN, USER
 from reconciler.access.evaluate import index_of
 from reconciler.access.trace import TracedEntry
 from reconciler.model.address import Address
-from reconciler.model.policy_rule import PolicyRule
-from reconciler.planning.lint.own.breach import Breach, any_of
+from reconciler.model.custom_rule import CustomRule
+from reconciler.planning.lint.custom.breach import Breach, any_of
 from reconciler.planning.lint.rule import LintContext
 from reconciler.text.humanize import in_prose
 
@@ -18,7 +18,7 @@ _NO_ACCESS = "NoAccess"
 _INSTEAD = {GROUP: "a group that the user is a member of", TOKEN: "a token", USER: "a user"}
 
 
-def roles(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
+def roles(rule: CustomRule, scene: LintContext) -> Iterable[Breach]:
     """Entries with another role than those that may be granted."""
     for address, entry in _meant(rule, scene):
         if not any_of(entry.role, rule.roles):
@@ -31,7 +31,7 @@ def roles(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
             )
 
 
-def grantees(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
+def grantees(rule: CustomRule, scene: LintContext) -> Iterable[Breach]:
     """Entries of other kinds of principals; the user's half of a token pair is the token's."""
     allowed = in_prose([f"{kind}s" for kind in rule.grantees])
     for address, entry in _meant(rule, scene):
@@ -46,7 +46,7 @@ def grantees(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
             )
 
 
-def applies_to(rule: PolicyRule, entry: TracedEntry) -> bool:
+def applies_to(rule: CustomRule, entry: TracedEntry) -> bool:
     """Whether `who`, `but` and `paths` mean an entry."""
     name = f"group:{entry.principal}" if entry.kind == GROUP else entry.principal
     return (
@@ -56,7 +56,7 @@ def applies_to(rule: PolicyRule, entry: TracedEntry) -> bool:
     )
 
 
-def _meant(rule: PolicyRule, scene: LintContext) -> Iterator[tuple[Address, TracedEntry]]:
+def _meant(rule: CustomRule, scene: LintContext) -> Iterator[tuple[Address, TracedEntry]]:
     for address, entry in scene.entries.items():
         if entry.role != _NO_ACCESS and applies_to(rule, entry):
             yield address, entry

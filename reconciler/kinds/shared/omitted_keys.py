@@ -1,7 +1,6 @@
-"""What becomes of a key that a table does not give: a property of each key, beside its type.
+"""What an omitted key of a table means: a property of each key, beside its type.
 
-`[manage] KIND = { unspecified = "clear" }` turns the second and third into the
-fourth.
+`[manage] KIND = { unspecified = "clear" }` turns LEFT and WATCHED into DEFAULT.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from reconciler.invalid_value import InvalidValue, Problem
 from reconciler.text.suggest import did_you_mean
 
 
-class Rule(StrEnum):
+class WhenOmitted(StrEnum):
     """The value is what the reference says of the key."""
 
     FILE = "nothing: it concerns the file alone, or is sent once"
@@ -30,41 +29,41 @@ class Rule(StrEnum):
     REQUIRED = "an error"
 
 
-class Ungiven(NamedTuple):
+class Omission(NamedTuple):
     """Metadata of a field: `field` is its name in the spec, or PVE's name of the option; empty
     where it is called as in the table."""
 
-    rule: Rule
+    rule: WhenOmitted
     field: str = ""
 
 
-LEFT = Ungiven(Rule.LEFT)
-WATCHED = Ungiven(Rule.WATCHED)
-DEFAULT = Ungiven(Rule.DEFAULT)
-FILE = Ungiven(Rule.FILE)
-KEEP_RULE = Ungiven(Rule.WATCHED, "prune-backups")
+LEFT = Omission(WhenOmitted.LEFT)
+WATCHED = Omission(WhenOmitted.WATCHED)
+DEFAULT = Omission(WhenOmitted.DEFAULT)
+FILE = Omission(WhenOmitted.FILE)
+KEEP_RULE = Omission(WhenOmitted.WATCHED, "prune-backups")
 Unset = Annotated[list[str], FILE]
 UNSET = "names of keys to clear"
 
 
 @cache
-def rules(table: type[BaseModel]) -> dict[str, Ungiven]:
+def rules(table: type[BaseModel]) -> dict[str, Omission]:
     """The rule of each key of a table; raises LookupError for a key without one."""
     found = {}
     for key, info in table.model_fields.items():
-        own = next((one for one in info.metadata if isinstance(one, Ungiven)), None)
+        own = next((one for one in info.metadata if isinstance(one, Omission)), None)
         if info.is_required():
-            own = Ungiven(Rule.REQUIRED)
+            own = Omission(WhenOmitted.REQUIRED)
         if own is None:
             raise LookupError(f"{table.__name__}.{key} does not say what it means if omitted")
         found[key] = own._replace(field=own.field or key)
     return found
 
 
-def by_rule(table: type[BaseModel]) -> dict[Rule, list[str]]:
+def by_rule(table: type[BaseModel]) -> dict[WhenOmitted, list[str]]:
     """The keys of a table by rule, the strictest first."""
-    found: dict[Rule, list[str]] = {}
-    for rule in reversed(Rule):
+    found: dict[WhenOmitted, list[str]] = {}
+    for rule in reversed(WhenOmitted):
         keys = [key for key, one in rules(table).items() if one.rule is rule]
         if keys:
             found[rule] = keys
@@ -77,7 +76,7 @@ def left_alone(table: BaseModel) -> frozenset[str]:
     return frozenset(
         one.field
         for key, one in rules(type(table)).items()
-        if one.rule in (Rule.LEFT, Rule.WATCHED)
+        if one.rule in (WhenOmitted.LEFT, WhenOmitted.WATCHED)
         and key not in table.model_fields_set
         and key not in unset
     )
@@ -86,12 +85,16 @@ def left_alone(table: BaseModel) -> frozenset[str]:
 @cache
 def watched(table: type[BaseModel]) -> frozenset[str]:
     """The names, in the spec, of omitted keys whose changes `drift` reports."""
-    return frozenset(one.field for one in rules(table).values() if one.rule is Rule.WATCHED)
+    return frozenset(one.field for one in rules(table).values() if one.rule is WhenOmitted.WATCHED)
 
 
 def unset_problems(table: BaseModel) -> Iterator[Problem]:
     """Keys in `unset` that cannot be cleared by name, or are given."""
-    known = [k for k, one in rules(type(table)).items() if one.rule in (Rule.LEFT, Rule.WATCHED)]
+    known = [
+        k
+        for k, one in rules(type(table)).items()
+        if one.rule in (WhenOmitted.LEFT, WhenOmitted.WATCHED)
+    ]
     for name in getattr(table, "unset", ()):
         key = name.replace("-", "_")
         if key in table.model_fields_set:

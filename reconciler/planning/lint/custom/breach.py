@@ -8,8 +8,8 @@ from typing import NamedTuple
 from reconciler.access.any_member import stands_for
 from reconciler.access.expectations.check import is_glob, matches
 from reconciler.model.address import Address
+from reconciler.model.custom_rule import CustomRule
 from reconciler.model.declared import Expectation
-from reconciler.model.policy_rule import PolicyRule
 
 
 class Breach(NamedTuple):
@@ -21,7 +21,7 @@ class Breach(NamedTuple):
     entries: tuple[Address, ...] = ()
 
 
-def as_expectation(rule: PolicyRule) -> Expectation:
+def as_expectation(rule: CustomRule) -> Expectation:
     """A rule about privileges as the expectation by which it is evaluated."""
     return Expectation(
         who=rule.who or ("*",),

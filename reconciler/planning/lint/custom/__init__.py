@@ -1,4 +1,4 @@
-"""Rules of one's own, `[[rule]]`, over a state: who and what breaks them."""
+"""Custom rules, `[[rule]]`, checked against a state: who and what breaks them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from reconciler.access.any_member import with_any_members
+from reconciler.model.custom_rule import CustomRule
 from reconciler.model.finding import Finding, Source
-from reconciler.model.policy_rule import PolicyRule
-from reconciler.planning.lint.own.breach import Breach
+from reconciler.planning.lint.custom.breach import Breach
 from reconciler.planning.lint.rule import LintContext
 
-_Finder = Callable[[PolicyRule, LintContext], Iterable[Breach]]
+_Finder = Callable[[CustomRule, LintContext], Iterable[Breach]]
 
 
 def _finders() -> Mapping[str, _Finder]:
     """What a rule demands -> who finds what breaks it."""
-    from reconciler.planning.lint.own import grants, objects, privileges
+    from reconciler.planning.lint.custom import grants, objects, privileges
 
     return {
         "exclusive": privileges.exclusive,
@@ -30,7 +30,7 @@ def _finders() -> Mapping[str, _Finder]:
     }
 
 
-def broken_rules(rules: Iterable[PolicyRule], scene: LintContext) -> tuple[Finding, ...]:
+def broken_rules(rules: Iterable[CustomRule], scene: LintContext) -> tuple[Finding, ...]:
     """A finding for everyone and everything that breaks a rule, in order, before any waiver.
 
     A group without members is judged as if it had one.
@@ -50,7 +50,7 @@ def broken_rules(rules: Iterable[PolicyRule], scene: LintContext) -> tuple[Findi
     return tuple(sorted(dict.fromkeys(found), key=Finding.sort_key))
 
 
-def _finding(rule: PolicyRule, breach: Breach, scene: LintContext) -> Finding:
+def _finding(rule: CustomRule, breach: Breach, scene: LintContext) -> Finding:
     reason = f": {rule.reason}" if rule.reason else ""
     place = next(_places(breach, scene), rule.source)
     at = "" if place == rule.source else f"\nthe rule is at {rule.source}"

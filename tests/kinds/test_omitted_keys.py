@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from reconciler.desired.loader import load
 from reconciler.desired.schema.state_schema import schema
 from reconciler.kinds import all_kinds
-from reconciler.kinds.shared.ungiven import Rule, by_rule, rules, unset_problems
+from reconciler.kinds.shared.omitted_keys import WhenOmitted, by_rule, rules, unset_problems
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "state-files.md"
 MANY = 12
@@ -20,9 +20,9 @@ def row(name: str, table: type[BaseModel]) -> str:
     """The line of a kind in the reference."""
     keys = by_rule(table)
     cells = []
-    for rule in (Rule.DEFAULT, Rule.WATCHED, Rule.LEFT):
+    for rule in (WhenOmitted.DEFAULT, WhenOmitted.WATCHED, WhenOmitted.LEFT):
         said = keys.get(rule, [])
-        many = len(said) > MANY and rule is Rule.LEFT
+        many = len(said) > MANY and rule is WhenOmitted.LEFT
         cells.append("every other key" if many else ", ".join(f"`{key}`" for key in said))
     return f"| {name} | {' | '.join(cells)} |".replace("  ", " ")
 
@@ -38,7 +38,7 @@ def test_the_schema_says_it_too(name: str) -> None:
     definitions = schema()["$defs"]
     table = all_kinds()[name].toml.table
     for key, one in rules(table).items():
-        if one.rule not in (Rule.REQUIRED, Rule.FILE):
+        if one.rule not in (WhenOmitted.REQUIRED, WhenOmitted.FILE):
             described = definitions[table.__name__]["properties"][key]["description"]
             assert f"if omitted: {one.rule}" in described
 

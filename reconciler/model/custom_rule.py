@@ -1,4 +1,4 @@
-"""Rules of one's own, `[[rule]]`, which everything in a cluster must keep."""
+"""Custom rules, `[[rule]]`, which everything in a cluster must keep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IDLE_RULE = "IDLE_RULE"
 """The code that says that a rule can never be broken."""
 
 
-class PolicyRule(NamedTuple):
+class CustomRule(NamedTuple):
     """One `[[rule]]`; exactly one of the fields from `exclusive` to `comment_on` is set.
 
     `exclusive`: privileges of which nobody holds all on one path. `forbidden`: privileges that

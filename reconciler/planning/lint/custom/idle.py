@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from reconciler.access.analysis.affected import all_principals
 from reconciler.access.analysis.impact import known_paths
 from reconciler.access.expectations.check import is_glob
+from reconciler.model.custom_rule import IDLE_RULE, CustomRule
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy_rule import IDLE_RULE, PolicyRule
-from reconciler.planning.checks.idle import is_nowhere
-from reconciler.planning.lint.own.breach import any_of
+from reconciler.planning.checks.idle_expectations import is_nowhere
+from reconciler.planning.lint.custom.breach import any_of
 from reconciler.planning.lint.rule import LintContext
 from reconciler.pve.acl_paths import UNNAMED
 from reconciler.text.suggest import did_you_mean
 
 
-def idle_rules(rules: Iterable[PolicyRule], scene: LintContext) -> Iterator[Finding]:
+def idle_rules(rules: Iterable[CustomRule], scene: LintContext) -> Iterator[Finding]:
     """What is known of them only with the whole state at hand.
 
     Without the whole cluster a name may exist elsewhere, so that only likely typing mistakes and
@@ -49,14 +49,14 @@ _Told = Iterator[tuple[str, str]]
 """What is wrong, and what was probably meant."""
 
 
-def _everybody(rule: PolicyRule, scene: LintContext) -> list[str]:
+def _everybody(rule: CustomRule, scene: LintContext) -> list[str]:
     """All whom such a rule may mean."""
     if rule.lifetime or rule.privsep:
         return scene.ids("token")
     return [*all_principals(scene.table), *(f"group:{name}" for name in scene.table.groups)]
 
 
-def _unmatched(rule: PolicyRule, everybody: Sequence[str], scene: LintContext) -> _Told:
+def _unmatched(rule: CustomRule, everybody: Sequence[str], scene: LintContext) -> _Told:
     """Names without anybody; of kinds of objects `but` names something else."""
     names = rule.who if rule.comment_on else (*rule.who, *rule.but)
     where = "the cluster" if scene.complete else "the state files"
@@ -67,22 +67,22 @@ def _unmatched(rule: PolicyRule, everybody: Sequence[str], scene: LintContext) -
             yield f"'{name}' matches {what} in {where}", hint
 
 
-def _exempt(rule: PolicyRule, everybody: Sequence[str]) -> _Told:
+def _exempt(rule: CustomRule, everybody: Sequence[str]) -> _Told:
     """Where all that it concerns are exempt."""
     if rule.but and not rule.comment_on:
         meant = [who for who in everybody if not rule.who or any_of(who, rule.who)]
         if meant and all(any_of(who, rule.but) for who in meant):
-            yield "everybody whom it concerns is exempt by `but`", ""
+            yield "everyone whom it concerns is exempt by `but`", ""
 
 
-def _nowhere(rule: PolicyRule, known: Sequence[str], scene: LintContext) -> _Told:
+def _nowhere(rule: CustomRule, known: Sequence[str], scene: LintContext) -> _Told:
     there = frozenset(scene.paths)
     for pattern in rule.paths:
         if is_nowhere(pattern, known, there, complete=scene.complete):
             yield f"no object has the path {pattern}", ""
 
 
-def _unknown_roles(rule: PolicyRule, scene: LintContext) -> _Told:
+def _unknown_roles(rule: CustomRule, scene: LintContext) -> _Told:
     for role in rule.roles:
         if not is_glob(role) and role not in scene.table.roles:
             hint = did_you_mean(role, scene.table.roles)
@@ -90,7 +90,7 @@ def _unknown_roles(rule: PolicyRule, scene: LintContext) -> _Told:
                 yield f"there is no role {role}", hint
 
 
-def _unknown_realms(rule: PolicyRule, scene: LintContext) -> _Told:
+def _unknown_realms(rule: CustomRule, scene: LintContext) -> _Told:
     """Not all realms may be visible, so only likely typos are reported."""
     known = {"pam", "pve", *scene.ids("realm")}
     known.update(user.rpartition("@")[2] for user in scene.ids("user"))

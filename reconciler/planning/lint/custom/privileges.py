@@ -1,4 +1,4 @@
-"""Rules about privileges, evaluated on what everybody effectively holds."""
+"""Rules about privileges, evaluated on effective privileges."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from reconciler.access.expectations.together import held_together
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import TracedEntry, deciding, trace_decision
 from reconciler.model.address import Address
-from reconciler.model.policy_rule import PolicyRule
-from reconciler.planning.lint.own.breach import Breach, address_of, as_expectation
+from reconciler.model.custom_rule import CustomRule
+from reconciler.planning.lint.custom.breach import Breach, address_of, as_expectation
 from reconciler.planning.lint.rule import LintContext
 from reconciler.pve.acl_paths import UNNAMED, path_in_words
 from reconciler.text.humanize import in_prose
 
 
-def exclusive(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
+def exclusive(rule: CustomRule, scene: LintContext) -> Iterable[Breach]:
     """Persons who hold all of the privileges on one path."""
     found = held_together(
         scene.table, [as_expectation(rule)], scene.paths, scene.now, on_one_path=True
@@ -33,7 +33,7 @@ def exclusive(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
         )
 
 
-def forbidden(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
+def forbidden(rule: CustomRule, scene: LintContext) -> Iterable[Breach]:
     """Each principal that holds one of the privileges; root@pam holds them by nature."""
     held: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
     for failure in check(scene.table, [as_expectation(rule)], scene.paths, scene.now):

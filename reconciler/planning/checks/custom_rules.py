@@ -1,16 +1,16 @@
-"""Rules of one's own, `[[rule]]`, over the cluster after the plan."""
+"""Custom rules, `[[rule]]`, checked against the cluster after the plan."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from reconciler.access.table import AccessTable
+from reconciler.model.custom_rule import is_of_rule
 from reconciler.model.declared import Desired
 from reconciler.model.finding import Finding, Severity
-from reconciler.model.policy_rule import is_of_rule
 from reconciler.model.spec import State
 from reconciler.planning.checks.context import PlanContext
-from reconciler.planning.lint.own import broken_rules
+from reconciler.planning.lint.custom import broken_rules
 from reconciler.planning.lint.rule import LintContext
 from reconciler.planning.lint.waive import waive
 
@@ -22,7 +22,7 @@ def check(context: PlanContext) -> Iterable[Finding]:
     desired, now = context.desired, context.request.now
     if not desired.rules:
         return
-    from reconciler.planning.lint.own.idle import idle_rules
+    from reconciler.planning.lint.custom.idle import idle_rules
 
     scene = LintContext(
         context.planned,

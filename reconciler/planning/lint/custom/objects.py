@@ -1,4 +1,4 @@
-"""Rules about how users, tokens and other objects must be."""
+"""Rules about the attributes of users, tokens and other objects."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 from reconciler.access.analysis.affected import owner_of
 from reconciler.access.contents import ROOT
 from reconciler.model.address import Address
-from reconciler.model.policy_rule import PolicyRule
-from reconciler.planning.lint.own.breach import Breach, any_of
+from reconciler.model.custom_rule import CustomRule
+from reconciler.planning.lint.custom.breach import Breach, any_of
 from reconciler.planning.lint.rule import LintContext
 from reconciler.text.humanize import in_prose, moment
 
 _DAY = 86400
 
 
-def lifetime(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
+def lifetime(rule: CustomRule, scene: LintContext) -> Iterable[Breach]:
     """Tokens that neither themselves nor with their users expire in time."""
     days = f"within {rule.lifetime // _DAY} days"
     for name in _tokens(rule, scene):
@@ -32,7 +32,7 @@ def lifetime(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
         yield Breach(Address("token", name), message, hint)
 
 
-def privsep(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
+def privsep(rule: CustomRule, scene: LintContext) -> Iterable[Breach]:
     """Tokens that can do all that their users can."""
     for name in _tokens(rule, scene):
         if not scene.table.tokens[name].privsep:
@@ -43,7 +43,7 @@ def privsep(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
             )
 
 
-def realms(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
+def realms(rule: CustomRule, scene: LintContext) -> Iterable[Breach]:
     """Users of other realms; root@pam is always there."""
     for name in scene.ids("user"):
         realm = name.rpartition("@")[2]
@@ -55,7 +55,7 @@ def realms(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
             )
 
 
-def comments(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
+def comments(rule: CustomRule, scene: LintContext) -> Iterable[Breach]:
     """Objects of these kinds without a comment."""
     for address in sorted(scene.state):
         if address.kind not in rule.comment_on or any_of(address.id, rule.but):
@@ -70,7 +70,7 @@ def comments(rule: PolicyRule, scene: LintContext) -> Iterable[Breach]:
         yield Breach(address, f"{what} {address.id} has no comment", "set comment")
 
 
-def _tokens(rule: PolicyRule, scene: LintContext) -> Iterator[str]:
+def _tokens(rule: CustomRule, scene: LintContext) -> Iterator[str]:
     for name in scene.ids("token"):
         if (not rule.who or any_of(name, rule.who)) and not any_of(name, rule.but):
             yield name
