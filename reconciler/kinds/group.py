@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -72,9 +72,16 @@ def _no_list(value: object) -> object:
     return value
 
 
+_INSTEAD: Mapping[str, str] = {
+    "users": 'declare it on the users: [user."alice@pve"] groups = ["GROUP"]'
+}
+"""Keys that people try -> what to write."""
+
+
 class GroupTable(TomlTable):
     """[group.NAME]"""
 
+    instead = _INSTEAD
     comment: Annotated[Text, LEFT] = Field(default="", description="free text")
     members: Annotated[Literal["additive", "exact"] | None, BeforeValidator(_no_list), FILE] = (
         Field(

@@ -13,6 +13,8 @@ from tests.support.command import copy_fixture
 
 TRIED = {
     "[pool.p]\nvms = [100]\n": "write guests = [...]",
+    "[pool.p]\nmembers = [100]\n": "guests = [100], storages",
+    '[group.g]\nusers = ["a@pve"]\n': '[user."alice@pve"] groups = ["GROUP"]',
     '[pool.p]\nstorage = ["local"]\n': "write storages = [...]",
     '[group.g]\nmembers = ["a@pve"]\n': '[user."alice@pve"] groups = ["GROUP"]',
     '[storage.ss]\n"prune-backups" = "keep-last=3"\n': "write keep = { last = N, weekly = N }",

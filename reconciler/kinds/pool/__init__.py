@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from reconciler.access.contents import PoolMembers
 from reconciler.access.table import AccessTable
+from reconciler.invalid_value import InvalidValue
 from reconciler.kinds.kind import (
     AlarmWhen,
     Answers,
@@ -50,6 +51,15 @@ _HIDDEN_STORAGE = re.compile(r"Storage '([^']+)' is already a pool member")
 GuestId = Annotated[int, Field(ge=100, le=999_999_999)]
 
 
+def _no_list(value: object) -> object:
+    if isinstance(value, list):
+        raise InvalidValue(
+            "the members of a pool are given as guests and storages",
+            'guests = [100], storages = ["NAME"]; members is "additive" or "exact"',
+        )
+    return value
+
+
 class PoolTable(TomlTable):
     """[pool.ID]"""
 
@@ -57,7 +67,7 @@ class PoolTable(TomlTable):
     comment: Annotated[Text, LEFT] = Field(default="", description="free text")
     guests: Annotated[list[GuestId], WATCHED] = Field(default=[], description="ids of its guests")
     storages: Annotated[list[str], WATCHED] = Field(default=[], description="its storages")
-    members: Annotated[Literal["exact", "additive"], FILE] = Field(
+    members: Annotated[Literal["exact", "additive"], BeforeValidator(_no_list), FILE] = Field(
         default="exact",
         description="exact: the listed guests and storages are its only members; additive: they "
         "are added, other members stay, and `drift` does not report them",
