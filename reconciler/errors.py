@@ -74,7 +74,8 @@ MEANINGS: Mapping[ExitStatus, str] = {
     ExitStatus.UNFINISHED: "an unfinished journal exists: resume or roll back first",
     ExitStatus.NOT_SAVED: "`backup run` backed up nothing",
     ExitStatus.PARTLY_SAVED: "`backup run` backed up only some of the guests",
-    ExitStatus.SECRETS: "a secret is missing, or Proxmox VE would refuse it; nothing was sent",
+    ExitStatus.SECRETS: "a secret is missing, pvectl's own among them, or Proxmox VE would refuse "
+    "it; nothing was sent",
     ExitStatus.NOT_PROVEN: "`drill`: an archive could not be restored, started or checked; "
     "everything was removed again",
     ExitStatus.USAGE: "wrong usage",
@@ -314,10 +315,19 @@ class JournalFailed(PvectlError):
 
 
 class SinkFailed(PvectlError):
-    """A secret's sink cannot be written, or a secret's source cannot be read."""
+    """A secret's sink cannot be written, or the files may not use it."""
 
     code = "E_SINK"
     exit_status = ExitStatus.REFUSED
+
+
+class SecretUnreadable(SinkFailed):
+    """A secret cannot be read from where it is said to be. Nothing was sent, unless a run had
+    begun.
+    """
+
+    code = "E_SECRET"
+    exit_status = ExitStatus.SECRETS
 
 
 class SecretsUnusable(PvectlError):

@@ -29,6 +29,9 @@ PIPELINES = sorted(
 
 
 def test_the_readme_is_readable_without_the_repository() -> None:
+    if (ROOT / "PKG-INFO").exists():  # a source distribution: its README is made readable already
+        assert [one for one in TARGET.findall(README) if not one.startswith("https://")] == []
+        return
     absolute = runpy.run_path(str(ROOT / "packaging" / "links.py"))["absolute"]
     url = "https://git.example.com/acme/pvectl"
     linked = TARGET.findall(absolute(README, url, "v1.0.0"))

@@ -55,7 +55,7 @@ def tell(common: CommonOptions, notice: Notice, notify: Notify | None, task: str
 
 
 def urls(common: CommonOptions, notify: Notify) -> str:
-    """The secret; raises SinkFailed."""
+    """The secret; raises SecretUnreadable."""
     folder = (common.settings or Path()).absolute().parent
     return resolve(notify.urls, folder, allow_commands=True)
 

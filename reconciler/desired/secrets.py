@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reconciler.errors import SinkFailed
+from reconciler.errors import SecretUnreadable
 from reconciler.model.secret import SecretRef, without_credentials
 from reconciler.run_command import run_command
 
@@ -28,22 +28,22 @@ def resolve(
 
     Paths are relative to `folder`, which is also where commands run; commands run only when they
     are allowed, which is never while planning, and without the variable that `own` names in their
-    environment. Raises SinkFailed, which names the reference and not the value.
+    environment. Raises SecretUnreadable, which names the reference and not the value.
     """
     if ref.env is not None:
         value = environ.get(ref.env, "")
         if not value:
-            raise SinkFailed(
+            raise SecretUnreadable(
                 f"the environment variable {ref.env} is not set",
                 hint="export it with the secret before running pvectl",
             )
         if any("\ud800" <= char <= "\udfff" for char in value):  # undecodable bytes
-            raise SinkFailed(f"{ref} is not UTF-8", hint="text with the secret is expected")
+            raise SecretUnreadable(f"{ref} is not UTF-8", hint="text with the secret is expected")
         return value
     if ref.file is not None:
         return _text(_read(folder / ref.file), str(ref))
     if not allow_commands:
-        raise SinkFailed(
+        raise SecretUnreadable(
             "a secret comes from a command, and commands do not run while planning",
             hint="use { env = ... } or { file = ... } instead",
         )
@@ -56,7 +56,7 @@ def _read(path: Path) -> bytes:
             return file.read(_LARGEST + 1)
     except OSError as error:
         why = error.strerror
-    raise SinkFailed(
+    raise SecretUnreadable(
         f"the secret's file {path} cannot be read: {why}",
         hint="create it with mode 0600 and nothing but the secret in it",
     )
@@ -66,7 +66,7 @@ def _run(command: Sequence[str], folder: Path, timeout: float, own: Sequence[Sec
     ended = run_command(command, folder, without_credentials(os.environ, own), timeout)
     if ended.trouble:
         name = command[0] if command else ""
-        raise SinkFailed(
+        raise SecretUnreadable(
             f"the command '{name}' that prints the secret {ended.trouble}",
             hint="run it manually to see what is wrong; it must print only the secret",
         )
@@ -84,5 +84,5 @@ def _text(raw: bytes, name: str) -> str:
     elif "\ufffd" in value:
         problem = "is not UTF-8"
     if problem:
-        raise SinkFailed(f"{name} {problem}", hint="one line with the secret is expected")
+        raise SecretUnreadable(f"{name} {problem}", hint="one line with the secret is expected")
     return value

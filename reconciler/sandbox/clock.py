@@ -17,8 +17,10 @@ def runs_after(schedule: str, start: int, count: int) -> list[int]:
     return [int(moment.timestamp()) for moment in moments]
 
 
-def next_run(schedule: str, now: int) -> int | None:
-    return next(iter(runs_after(schedule, now, 1)), None)
+def next_run(schedule: str, now: int) -> dict[str, int]:
+    """`next-run`, as lists of jobs have it; empty for a schedule that never comes."""
+    following = runs_after(schedule, now, 1)
+    return {"next-run": following[0]} if following else {}
 
 
 def stamp(seconds: int, pattern: str = "%Y-%m-%d %H:%M:%S") -> str:

@@ -197,16 +197,18 @@ def exit_status(store: Store, upid: Upid) -> str | None:
     return next((task.status for task in finished_tasks(store) if task.upid == upid), None)
 
 
-def wait_for(store: Store, text: str, seconds: float) -> str | None:
-    """The exit status, waiting this long for it; None without a time to wait, or if it takes
-    longer."""
+def upid_or_none(store: Store, text: str, seconds: float) -> str | None:
+    """What a call answers that waits this long for its task: nothing once it has succeeded, its id
+    while it runs. Raises ApiError with the exit status of a failed task."""
     upid, end = Upid.parse(text), time.monotonic() + seconds
     while upid is not None and time.monotonic() < end:
         ended = exit_status(store, upid)
+        if ended == "OK":
+            return None
         if ended is not None:
-            return ended
+            raise died(ended)
         time.sleep(_TICK)
-    return None
+    return text
 
 
 def _index(store: Store) -> Path:

@@ -209,6 +209,12 @@ def test_the_token_secret_of_pvectl_itself_is_asked_for(site: Site) -> None:
     assert ended.status == ExitStatus.USAGE
     assert f"the secret of {ROOT_TOKEN} is not set" in ended.err
     assert "PVECTL_TOKEN_SECRET" in ended.err
+    site.settings = 'token_secret = { env = "NO_SUCH_VARIABLE" }'
+    site.target()
+    del site.env["PVECTL_TOKEN_SECRET"]
+    ended = site.run("plan")
+    assert ended.status == ExitStatus.SECRETS
+    assert "E_SECRET: the environment variable NO_SUCH_VARIABLE is not set" in ended.err
 
 
 def test_another_certificate_than_the_expected_one(site: Site) -> None:

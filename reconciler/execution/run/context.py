@@ -45,7 +45,7 @@ class Secrets(Protocol):
     """All access to secret values."""
 
     def resolve(self, reference: SecretRef) -> str:
-        """The value of a reference; raises SinkFailed."""
+        """The value of a reference; raises SecretUnreadable."""
 
     def probe(self, sink: SecretSink) -> None:
         """Make sure that the sink can take a secret; raises SinkFailed."""

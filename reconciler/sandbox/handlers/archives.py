@@ -34,7 +34,7 @@ from reconciler.sandbox.guest.volumes import (
     volume,
 )
 from reconciler.sandbox.http.routes import Routes
-from reconciler.sandbox.tasks import Worker, run_task, wait_for
+from reconciler.sandbox.tasks import Worker, run_task, upid_or_none
 
 routes = Routes()
 
@@ -188,12 +188,7 @@ def delete(ctx: Context, params: Params) -> str | None:
 
     name = f"{found.guest}@{found.storage}" if found.guest is not None else found.storage
     upid = run_task(ctx, "imgdel", name, work)
-    ended = wait_for(ctx.store, upid, params.number("delay") or 0)
-    if ended is None:
-        return upid
-    if ended != "OK":
-        raise died(ended)
-    return None
+    return upid_or_none(ctx.store, upid, params.number("delay") or 0)
 
 
 def _free(ctx: Context, found: Volume, worker: Worker) -> None:

@@ -57,11 +57,8 @@ def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
     """In the order of the file, each with its next run."""
     rows = [{**values, "id": name} for name, values in cron_jobs(ctx.store).items()]
     for name, values in jobs(ctx.store, BACKUP).items():
-        row = {**values, "id": name, "type": BACKUP}
         following = next_run(values["schedule"], ctx.now)
-        if following is not None:
-            row["next-run"] = following
-        rows.append(row)
+        rows.append({**values, "id": name, "type": BACKUP, **following})
     return rows
 
 

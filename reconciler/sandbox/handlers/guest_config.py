@@ -21,7 +21,7 @@ from reconciler.sandbox.guest.options import GUEST, LXC_OPTIONS, QEMU_OPTIONS, a
 from reconciler.sandbox.guest.rights import check_change
 from reconciler.sandbox.guests import LXC, QEMU, Guest
 from reconciler.sandbox.http.routes import Handler, Routes
-from reconciler.sandbox.tasks import Worker, run_task, wait_for
+from reconciler.sandbox.tasks import Worker, run_task, upid_or_none
 
 routes = Routes()
 
@@ -202,13 +202,8 @@ def _post(ctx: Context, params: Params) -> str | None:
         _change(ctx, QEMU, params)
 
     load(ctx, QEMU, params.need("vmid"))
-    text = run_task(ctx, "qmconfig", params.need("vmid"), work)
-    ended = wait_for(ctx.store, text, params.number("background_delay") or 0)
-    if ended is None:
-        return text
-    if ended != "OK":
-        raise died(ended)
-    return None
+    upid = run_task(ctx, "qmconfig", params.need("vmid"), work)
+    return upid_or_none(ctx.store, upid, params.number("background_delay") or 0)
 
 
 for _kind, _privileges, _table in (

@@ -40,11 +40,8 @@ def index(ctx: Context, _params: Params) -> list[dict[str, Any]]:
     """In the order of the file, each with its next run."""
     rows = []
     for name, values in jobs(ctx.store, REALM_SYNC).items():
-        row = {**values, "id": name, "type": REALM_SYNC, "last-run": None}
         following = next_run(values["schedule"], ctx.now)
-        if following is not None:
-            row["next-run"] = following
-        rows.append(row)
+        rows.append({**values, "id": name, "type": REALM_SYNC, "last-run": None, **following})
     return rows
 
 
