@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from reconciler.kinds import fingerprint, kind_of, references
 from reconciler.kinds.kind import AlarmWhen
-from reconciler.kinds.pool.membership import PoolSpec
 from reconciler.model.address import Address
 from reconciler.model.change import Cause
 from reconciler.model.declared import Desired
@@ -52,19 +51,10 @@ def undeclared(
                 rings=(told or watched) and not meant and not acknowledged,
                 new=memory.undeclared.get(address) != now,
                 acknowledged=acknowledged,
-                left_files=memory.baseline.get(address) in _possible(address, spec),
+                left_files=memory.baseline.get(address) == now,
             )
         )
     return tuple(found)
-
-
-def _possible(address: Address, spec: Spec) -> frozenset[str]:
-    """The digests that the object may have been recorded with; the storages of a pool that no file
-    declares were not read."""
-    found = {fingerprint(address, spec)}
-    if isinstance(spec, PoolSpec) and spec.storages is None:
-        found.add(fingerprint(address, spec.model_copy(update={"storages": ()})))
-    return frozenset(found)
 
 
 def _is_new(address: Address, memory: Memory) -> bool:

@@ -63,6 +63,10 @@ def test_the_example_works_from_the_first_sync_on(company: Company) -> None:
 
 
 def test_a_user_who_left_the_directory_is_not_silently_recreated(company: Company) -> None:
+    entry = '[[acl]]\ngroups = ["new-corp"]\nroles = ["PVEAuditor"]\npaths = ["/"]\n'
+    (company.state / "people.toml").write_text(f'[user."carol@corp"]\n{entry}')
+    told = " ".join(company.run("plan").out.split())
+    assert "declare group.new-corp, and the sync of realm corp fills it" in told
     (company.state / "people.toml").write_text('[user."carol@corp"]\n')
     planned = company.run("plan")
     assert planned.status == ExitStatus.REFUSED, planned

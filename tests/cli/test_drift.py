@@ -525,6 +525,7 @@ LEAVING = """
 [user."new@pve"]
 [pool.Lab]
 comment = "lab"
+storages = ["local"]
 [[acl]]
 users = ["new@pve"]
 roles = ["PVEVMUser"]

@@ -23,7 +23,7 @@ from reconciler.cli.context import Loaded, connect, each_cluster, here, now, rea
 from reconciler.cli.run import drift_memory
 from reconciler.cli.run.observed import ALTERED, Sight, observe
 from reconciler.cli.run.plan_options import Since
-from reconciler.cli.run.planning import left_unfinished, load_to_plan, make_plan
+from reconciler.cli.run.planning import left_the_files, left_unfinished, load_to_plan, make_plan
 from reconciler.cli.state_folder.earlier_files import Earlier, earlier_files
 from reconciler.cli.terminal.output import check_formats, info, show
 from reconciler.desired.settings.settings import Settings
@@ -103,12 +103,12 @@ def drift(
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         loaded = asked = load_to_plan(cluster, settings)
         with connect(cluster, read_only=True, plans=True) as api:
-            live = _look(common, api, loaded)
+            earlier = earlier_files(asked, since, here(cluster, api).folder)
+            live = _look(common, api, loaded, earlier)
             folder = here(cluster, api, keep=True).folder
             last = folder / "drift.json"
             memory = drift_memory.recall(last, folder)
             desired, left = as_left(loaded.desired, live.state, memory.left)
-            earlier = earlier_files(asked, since, folder)
             loaded = loaded._replace(desired=desired)
             planned = make_plan(loaded, api, live, None, None, earlier)
             sight = observe(common, api, live, desired, memory, folder)
@@ -185,12 +185,14 @@ def _report(common: CommonOptions, settings: Settings, found: Drift, view: View)
         notices.tell(common, as_notice(found, view), settings.notify)
 
 
-def _look(common: CommonOptions, api: Api, loaded: Loaded) -> Live:
-    """Read the cluster with its realm-sync jobs and all realms, since both admit users."""
+def _look(common: CommonOptions, api: Api, loaded: Loaded, earlier: Earlier) -> Live:
+    """Read the cluster with its realm-sync jobs and all realms, since both admit users, and with
+    what left the files."""
+    left = left_the_files(loaded, earlier)
+    nothing = frozenset[str]()
+    besides = {"realm_sync": nothing, **left, "realm": EVERYTHING}
     try:
-        return read_cluster(
-            api, loaded.desired, {"realm": EVERYTHING, "realm_sync": frozenset[str]()}
-        )
+        return read_cluster(api, loaded.desired, besides)
     except Blind:
         live = read_cluster(api, loaded.desired)
     info(common, f"realm-sync jobs are not compared: {api.actor} cannot see them")

@@ -99,13 +99,19 @@ def load_to_plan(
 def read_to_plan(loaded: Loaded, api: Api, since: str | None = None) -> tuple[Live, Earlier]:
     """The live cluster, and what the files declared earlier as far as the caller can see it."""
     earlier = earlier_files(loaded, since, here(loaded.cluster, api).folder)
-    left: dict[str, frozenset[str]] = {}
-    for kind, name in earlier.addresses - loaded.desired.objects.keys():
-        left[kind] = left.get(kind, frozenset()) | {name}
+    left = left_the_files(loaded, earlier)
     if left:
         with suppress(Blind):
             return with_health(api, read_cluster(api, loaded.desired, left)), earlier
     return with_health(api, read_cluster(api, loaded.desired)), earlier
+
+
+def left_the_files(loaded: Loaded, earlier: Earlier) -> dict[str, frozenset[str]]:
+    """What the files declared earlier and no longer do: the ids of each kind."""
+    left: dict[str, frozenset[str]] = {}
+    for kind, name in earlier.addresses - loaded.desired.objects.keys():
+        left[kind] = left.get(kind, frozenset()) | {name}
+    return left
 
 
 def make_plan(

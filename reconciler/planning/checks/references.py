@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reconciler.kinds import kind_of, references
+from reconciler.kinds.shared.directory import copied, synchronised
 from reconciler.model.address import Address
 from reconciler.model.change import Cause, Change, Reason
 from reconciler.model.declared import Declared, Desired
@@ -102,4 +103,8 @@ def references_beside_mistakes(desired: Desired, live: State) -> Iterable[Findin
 def _likely(ref: Address, planned: State, always: Collection[str]) -> str:
     known = {address.id for address in planned if address.kind == ref.kind}
     meant = did_you_mean(ref.id, sorted(known | set(always)))
+    realm = copied(ref, synchronised(planned)) if ref.kind == "group" else ""
+    if realm:
+        to_come = f"declare {ref}, and the sync of realm {realm} fills it"
+        return f"{to_come}; {meant}" if meant else to_come
     return meant or f"declare {ref} or correct its name"
