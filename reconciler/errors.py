@@ -323,7 +323,7 @@ class SinkFailed(PvectlError):
 
 class SecretUnreadable(SinkFailed):
     """A secret cannot be read from where it is said to be. Nothing was sent, unless a run had
-    begun.
+    started.
     """
 
     code = "E_SECRET"

@@ -208,7 +208,7 @@ def test_the_examples_of_permissions_are_decided_as_they_say(tmp_path: Path) -> 
     (example,) = re.findall(r"```toml\n(.*?)```", document, re.S)
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "a.toml").write_text(example)
-    rows = re.findall(r"^\| `(.+?)` \| `(.+?)` \| `(.+?)` \| (yes|no) \|", document, re.M)
+    rows = re.findall(r"^\| `(\S+) (\S+) (\S+)` \| (yes|no) \|", document, re.M)
     assert len(rows) == 6
     for *asked, wanted in rows:
         ended = ask("explain", *asked, "--from-files", state=tmp_path / "state")

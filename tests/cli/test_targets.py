@@ -26,6 +26,11 @@ def listed(folder: Path, *arguments: str, number: int = 3, rest: str = "") -> En
 def test_one_name_per_line(tmp_path: Path) -> None:
     assert listed(tmp_path) == (0, "site-0\nsite-1\nsite-2\n", "")
     assert listed(tmp_path, "--on", "*-[12]").out == "site-1\nsite-2\n"
+    assert listed(tmp_path, number=0, rest='[target]\nendpoint = "sandbox:one"\n').out == (
+        "default\n"
+    )
+    none = listed(tmp_path, number=0)
+    assert (none.status, none.out, "[target.NAME]" in none.err) == (ExitStatus.USAGE, "", True)
 
 
 def test_each_target_is_a_job_of_github(tmp_path: Path) -> None:

@@ -37,6 +37,12 @@ def targets(common: CommonOptions) -> ExitStatus:
         for one in named
         if one.name
     ]
+    if not rows:
+        raise UsageError(
+            "no cluster is configured",
+            hint="write a table [target.NAME] for each into pvectl.toml, or choose another folder "
+            "with --state DIR",
+        )
     for output in common.outputs:
         most = MOST_JOBS.get(output.name, len(rows))
         if len(rows) > most:

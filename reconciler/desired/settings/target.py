@@ -94,8 +94,8 @@ class ClusterSettings:
         if self.target is None:
             raise UsageError(
                 "no cluster is configured",
-                hint="write [target] endpoint and token_id in pvectl.toml, or set "
-                "PVECTL_ENDPOINT and PVECTL_TOKEN_ID",
+                hint="write [target] endpoint and token_id in pvectl.toml (`pvectl init` creates "
+                "one), or set PVECTL_ENDPOINT and PVECTL_TOKEN_ID",
             )
         return self.target
 

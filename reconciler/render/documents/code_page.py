@@ -35,7 +35,7 @@ def outline(page: Page) -> Document:
     ]
     if page.rows:
         table = labelled(page.rows, 2)
-        parts.append(Section("Table", tuple((line,) for line in table), "row"))
+        parts.append(Section("Overview", tuple((line,) for line in table), "row"))
     return Document(
         title=f"{page.code}: {page.kind}",
         sections=tuple(parts),
