@@ -35,6 +35,8 @@ def test_a_token_and_its_user() -> None:
     assert lines["by its user"] == "PVEVMAdmin on /pool/Dev"
     tokens = "svc-terraform@pve!tf-ci, svc-terraform@pve!tf-prod"
     assert _lines("svc-terraform@pve")["tokens"] == tokens
+    root = "every privilege everywhere, without any entry"
+    assert _lines("root@pam")["own"] == _lines("root@pam!bootstrap")["by its user"] == root
 
 
 @pytest.mark.parametrize("subject", ["user.alice@ldap", "token.svc-terraform@pve!tf-ci"])

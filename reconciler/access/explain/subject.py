@@ -7,13 +7,16 @@ from typing import NamedTuple
 
 from reconciler.access.analysis.affected import owner_of
 from reconciler.access.any_member import stands_for
-from reconciler.access.contents import GROUP, TOKEN, USER
+from reconciler.access.contents import GROUP, ROOT, TOKEN, USER
 from reconciler.access.evaluate import index_of
 from reconciler.access.login import Login, login
 from reconciler.access.review.privilege_catalog import privilege_in_words
 from reconciler.access.table import AccessTable
 from reconciler.access.trace import TracedEntry
 from reconciler.text.humanize import count
+
+
+_EVERYTHING = "every privilege everywhere, without any entry"
 
 
 class Subject(NamedTuple):
@@ -44,12 +47,16 @@ def of_principal(table: AccessTable, who: str, now: int = 0) -> Subject:
         f"{who}: {kind}; {'can log in' if state is Login.ACTIVE else state}",
         (
             ("groups", ", ".join(groups) or "none"),
-            ("own", _granted(entries) or "no entries"),
-            ("by its user", _granted(_entries(table, {(USER, user)})) if owner else ""),
+            ("own", _EVERYTHING if who == ROOT else _granted(entries) or "no entries"),
+            ("by its user", _of_owner(table, owner) if owner else ""),
             ("by groups", _granted(through, of_groups=True)),
             ("tokens", ", ".join(tokens)),
         ),
     )
+
+
+def _of_owner(table: AccessTable, owner: str) -> str:
+    return _EVERYTHING if owner == ROOT else _granted(_entries(table, {(USER, owner)}))
 
 
 def of_group(table: AccessTable, group: str, now: int = 0) -> Subject:
