@@ -81,7 +81,13 @@ def test_what_belongs_to_proxmox_ve_is_not_removed_or_moved(place: Place, addres
 
 
 @pytest.mark.parametrize("password", ["short", "x" * 65])
-def test_a_password_of_the_wrong_length_is_refused(place: Place, password: str) -> None:
+def test_a_password_of_the_wrong_length_is_refused(
+    place: Place, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.declares('[user."ann@pve"]\npassword = { env = "OF_ANN" }\n')
+    monkeypatch.setenv("OF_ANN", password)
+    assert place.found()["PASSWORD_REFUSED"] == "error"
+    assert password not in place.said("plan")
     place.declares('[user."ann@pve"]\npassword = { file = "ann" }\n')
     (place.state / "ann").write_text(password)
     assert place.found()["PASSWORD_REFUSED"] == "error"

@@ -15,7 +15,6 @@ from reconciler.access.table import AccessTable
 from reconciler.access.trace import TracedEntry
 from reconciler.text.humanize import count
 
-
 _EVERYTHING = "every privilege everywhere, without any entry"
 
 

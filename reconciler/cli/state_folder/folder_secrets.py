@@ -73,22 +73,29 @@ def every_secret(state: State) -> Mapping[Address, tuple[str, ...]]:
 def bad_passwords(state: State, folder: Path, reach: Reach) -> Mapping[Address, str]:
     """Declared users whose password Proxmox VE would refuse, and why; never the password.
 
-    Only files inside the state folder are read, and none where it may be a proposal (in CI):
-    planning reads no secret that another place holds.
+    Only files inside the state folder and environment variables are read, and none where the folder
+    may be a proposal (in CI): planning reads no secret that another place holds.
     """
     found: dict[Address, str] = {}
     if reach.strict:
         return found
     for address, spec in state.items():
-        if isinstance(spec, UserSpec) and spec.password is not None and spec.password.file:
-            file = folder / spec.password.file
-            if not (reach.inside(file) and file.is_file()):
-                continue
-            with contextlib.suppress(SinkFailed):
-                length = len(resolve(spec.password, folder))
-                if not SHORTEST <= length <= LONGEST:
-                    found[address] = f"it must have {SHORTEST} to {LONGEST} characters"
+        ref = spec.password if isinstance(spec, UserSpec) else None
+        if ref is None or not _is_at_hand(ref, folder, reach):
+            continue
+        with contextlib.suppress(SinkFailed):
+            length = len(resolve(ref, folder))
+            if not SHORTEST <= length <= LONGEST:
+                found[address] = f"it must have {SHORTEST} to {LONGEST} characters"
     return found
+
+
+def _is_at_hand(ref: SecretRef, folder: Path, reach: Reach) -> bool:
+    """Whether it is in the state folder, or in a variable that may be used."""
+    if ref.file:
+        file = folder / ref.file
+        return reach.inside(file) and file.is_file()
+    return bool(ref.env and os.environ.get(ref.env)) and not reach.missing(ref, folder)
 
 
 def missing_secrets(state: State, folder: Path, reach: Reach) -> Mapping[SecretRef, str]:
