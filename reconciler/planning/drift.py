@@ -121,12 +121,30 @@ def _item(
     """Where nothing but what no file gives differs, it was changed in the cluster: the memory says
     how it was."""
     left = _differing(change, names)
-    before, after = change.before, change.after
-    if left and before is not None and after is not None:
-        alone = before.with_parts(after.parts(left)) == after
-        if alone:
-            return DriftItem(DriftClass.CHANGED, change, left)
+    if _is_all(change, left):
+        return DriftItem(DriftClass.CHANGED, change, left)
     return DriftItem(_class(change, changes, known), change, left)
+
+
+def _is_all(change: Change, left: Iterable[str]) -> bool:
+    """Whether nothing else of the object differs."""
+    before, after = change.before, change.after
+    if not left or before is None or after is None:
+        return False
+    return before.with_parts(after.parts(left)) == after
+
+
+def about_the_cluster(plan: Plan, left: Mapping[Address, Iterable[str]]) -> Iterable[Finding]:
+    """The findings of a plan without those about changes that no real plan makes, since no file
+    gives what differs; lint is about the objects."""
+    undone = {
+        address
+        for address, change in _merged(plan.changes).items()
+        if _is_all(change, _differing(change, left.get(address, ())))
+    }
+    for one in plan.findings:
+        if one.address not in undone or one.code.startswith("LINT_"):
+            yield one
 
 
 def _differing(change: Change, names: Iterable[str]) -> tuple[str, ...]:

@@ -351,6 +351,9 @@ def test_the_alarm_rings_for_what_no_file_gives_and_for_what_cancels_out(
     classes += ["undeclared" for one in content["undeclared"] if one["rings"]]
     assert code in classes
     assert set(classes) <= {"changed", "undeclared"}
+    by_hand = {one["address"] for one in content["differences"] if one.get("not_given")}
+    of_plans = [one for one in content["findings"] if one.get("address") in by_hand]
+    assert all(one["code"].startswith("LINT_") for one in of_plans), "of changes that no plan makes"
     samples = reports["metrics"].read_text()
     assert re.search(r"^pvectl_drift_exit_status\{.*\} 2$", samples, re.M)
     assert re.search(rf'^pvectl_drift_\w+\{{.*"({code}|alarm)"\}} [1-9]', samples, re.M)

@@ -50,7 +50,14 @@ from reconciler.planning.checks.call_expectations import expected_calls
 from reconciler.planning.checks.custom_rules import kept_rules
 from reconciler.planning.checks.expectations import expectations
 from reconciler.planning.checks.separation import separation
-from reconciler.planning.drift import drift_of, held_as_declared, placed, remembered, with_observed
+from reconciler.planning.drift import (
+    about_the_cluster,
+    drift_of,
+    held_as_declared,
+    placed,
+    remembered,
+    with_observed,
+)
 from reconciler.planning.findings.access_summary import real_paths
 from reconciler.planning.observed import before_joining, differing
 from reconciler.planning.observed import to_remember as observed_to_remember
@@ -227,7 +234,7 @@ def _compare(
     findings = [
         *(
             one if one.address else one._replace(known=False)
-            for one in planned.plan.findings
+            for one in about_the_cluster(planned.plan, left)
             if one.code not in (EXPECT, *CODES)
             and not only_about_applying(one)
             and not is_of_rule(one.code)
