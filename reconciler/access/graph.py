@@ -71,8 +71,7 @@ class Graph:
 def graph(table: AccessTable, asked: str, who: Sequence[str], paths: Sequence[str]) -> Graph:
     """The whole table, or what these globs over principals and paths let through.
 
-    A group that somebody belongs to comes with who is asked for; a path that lies in a pool does
-    not come with the pool.
+    Groups of the selected principals are included; paths that lie in a selected pool are not.
     """
     edges = [edge for edge in _grants(table) if _matches(edge.target.name, paths)]
     members = list(_memberships(table))

@@ -112,7 +112,7 @@ def text(fleet: Fleet) -> str:
 
 
 def markdown(fleet: Fleet) -> str:
-    """The tables, then each document folded; those that find no room are named."""
+    """The tables, then each document folded; those that do not fit are named."""
     whole = _table(HEAD, (row.words() for row in fleet.rows))
     if fleet.own:
         whole += (

@@ -50,7 +50,7 @@ def one_of(values: Iterable[str], description: str) -> Schema:
 def table(
     description: str, required: Mapping[str, Schema], optional: Mapping[str, Schema] = {}
 ) -> Schema:
-    """An object with these fields; a reader must pass over others."""
+    """An object with these fields; readers must ignore others."""
     return {
         "type": "object",
         "description": description,

@@ -106,7 +106,7 @@ def backup_lines(content: BackupStatus) -> Iterator[str]:
 
 
 def shortened(lines: list[str]) -> tuple[str, ...]:
-    """At most LONGEST lines, each without what could steer a reader."""
+    """At most LONGEST lines, each without control characters."""
     if len(lines) > LONGEST:
         lines[LONGEST - 1 :] = [f"and {len(lines) - LONGEST + 1:,} more"]
     return tuple(map(clean, lines))

@@ -11,7 +11,7 @@ _PERIOD = re.compile(r"([0-9]{1,6})([smhdw])")
 
 
 def seconds_of(text: str) -> int:
-    """Raises InvalidValue for what is not a period longer than nothing."""
+    """The seconds of a period such as `10m`; raises InvalidValue for anything else and for 0."""
     found = _PERIOD.fullmatch(text)
     if found is None or not int(found[1]):
         raise InvalidValue(f"'{text}' is not a period", "write a number and a unit: 90s, 10m, 30d")

@@ -13,7 +13,7 @@ _INVISIBLE = re.compile(
 
 
 def clean(text: str) -> str:
-    r"""One line of text in which every character is seen.
+    r"""One line of text in which every character is visible.
 
     Control characters, ANSI escapes, line ends, direction marks, invisible characters and spaces
     that are not the ordinary one are written as escapes: `\n`, `\x1b`, `\u202e`.

@@ -34,7 +34,7 @@ def known_call(one: CallExpectation) -> tuple[Call, Params] | None:
 
 
 def foreseen(one: CallExpectation, answer: CallAnswer) -> str:
-    """Why the call would not be answered as expected; "" where nothing speaks against it."""
+    """Why the call would not be answered as expected; "" if it would."""
     if answer.ticket:
         return "" if one.status == REFUSED else "tokens cannot make this call"
     if answer.refused is not None:

@@ -135,7 +135,7 @@ def open_secrets(
 
 
 def _is_open(file: Path) -> bool:
-    """Whether its own mode lets everybody read a file, and those of its folders reach it."""
+    """Whether everyone can read a file, by its mode and those of its folders."""
     try:
         return bool(file.stat().st_mode & stat.S_IROTH) and all(
             parent.stat().st_mode & stat.S_IXOTH for parent in file.parents

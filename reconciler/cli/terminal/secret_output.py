@@ -21,7 +21,7 @@ def require_reader() -> None:
 
 
 def print_secret(secret: str) -> None:
-    """Once, a line of its own; raises SinkFailed where nobody takes it."""
+    """Print it once, on a line of its own; raises SinkFailed if it cannot be written."""
     try:
         sys.stdout.write(f"{secret}\n")
         sys.stdout.flush()

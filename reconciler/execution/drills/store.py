@@ -39,7 +39,7 @@ def start(
 ) -> Iterator[Journal]:
     """A new journal that begins with the plan; raises JournalFailed.
 
-    It is held before it says anything: others never see a drill that nobody seems to work on.
+    It is locked before anything is written, so that no other process takes it for abandoned.
     """
     moment = dt.datetime.fromtimestamp(now, dt.UTC)
     path = folder / f"{moment:%Y%m%dT%H%M%S.%f}Z-{os.getpid()}.jsonl"
