@@ -10,8 +10,8 @@ from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError
 from reconciler.sandbox.guests import Guest, figures
-from reconciler.sandbox.storage_plugins import check_online
-from reconciler.sandbox.storage_space import space
+from reconciler.sandbox.storage.plugins import check_online
+from reconciler.sandbox.storage.space import space
 
 Row = dict[str, Any]
 

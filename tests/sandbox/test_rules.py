@@ -17,9 +17,9 @@ import pytest
 from reconciler.errors import AuthenticationFailed, RequestRefused, UsageError, WriteForbidden
 from reconciler.model.request import request
 from reconciler.model.secret import SecretRef
+from reconciler.sandbox.auth.crypt import hashed, matches
 from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context
-from reconciler.sandbox.crypt import hashed, matches
 from reconciler.sandbox.http.direct import SandboxApi
 from reconciler.sandbox.http.wire import Answer, Request, respond
 from reconciler.sandbox.settings import Settings

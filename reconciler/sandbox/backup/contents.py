@@ -20,12 +20,12 @@ from reconciler.sandbox.backup.packing import (
     vma_of,
 )
 from reconciler.sandbox.config.store import Store
-from reconciler.sandbox.disks import Disk, backed_up, disks
 from reconciler.sandbox.failure import died
 from reconciler.sandbox.guest.config_file import GuestFile, Part, render_guest
 from reconciler.sandbox.guest.images import image_folder
 from reconciler.sandbox.guests import LXC, Guest
-from reconciler.sandbox.storage_space import check_space
+from reconciler.sandbox.storage.disks import Disk, backed_up, disks
+from reconciler.sandbox.storage.space import check_space
 
 
 def write_archive(

@@ -29,11 +29,11 @@ from reconciler.sandbox.config.jobcfg import properties
 from reconciler.sandbox.config.sections import Section
 from reconciler.sandbox.config.storagecfg import storages
 from reconciler.sandbox.context import Context
-from reconciler.sandbox.disks import Disk, backed_up, disks
 from reconciler.sandbox.failure import ApiError, died
 from reconciler.sandbox.guest.config_file import editing_guest, load
 from reconciler.sandbox.guests import LXC, Guest, guests
-from reconciler.sandbox.storage_plugins import check_online
+from reconciler.sandbox.storage.disks import Disk, backed_up, disks
+from reconciler.sandbox.storage.plugins import check_online
 from reconciler.sandbox.tasks import Interrupted, Worker
 
 

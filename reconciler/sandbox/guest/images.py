@@ -14,8 +14,8 @@ from reconciler.sandbox.config.sections import Section
 from reconciler.sandbox.config.storagecfg import storages
 from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context
-from reconciler.sandbox.disks import Disk, disks
 from reconciler.sandbox.guests import Guest, guests
+from reconciler.sandbox.storage.disks import Disk, disks
 
 _WITHOUT_BASES = frozenset({"iscsi", "iscsidirect", "lvm"})
 _UNITS = ("", "K", "M", "G", "T")

@@ -13,7 +13,7 @@ from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, bad_parameters, died
 from reconciler.sandbox.guest.images import image_folder, new_volume, size_bytes, size_text
 from reconciler.sandbox.guest.volumes import enabled_storage, split_volume
-from reconciler.sandbox.storage_plugins import check_online
+from reconciler.sandbox.storage.plugins import check_online
 
 ROOTFS = "rootfs"
 _GIB = 1024**3

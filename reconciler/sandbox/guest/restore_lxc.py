@@ -26,7 +26,7 @@ from reconciler.sandbox.guest.power import is_running
 from reconciler.sandbox.guest.removal import add_to_pool, destroy_volumes
 from reconciler.sandbox.guest.volumes import existing_archive, split_volume
 from reconciler.sandbox.guests import LXC
-from reconciler.sandbox.storage_space import check_space
+from reconciler.sandbox.storage.space import check_space
 from reconciler.sandbox.tasks import Worker
 
 _NOT_KEPT = (ROOTFS, "unprivileged", "parent", "template", "lock")

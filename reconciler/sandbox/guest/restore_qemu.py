@@ -11,7 +11,6 @@ from reconciler.sandbox.backup.archives import Archive
 from reconciler.sandbox.backup.contents import restore_files, saved_config
 from reconciler.sandbox.backup.packing import BadArchive
 from reconciler.sandbox.context import Context
-from reconciler.sandbox.disks import disks
 from reconciler.sandbox.failure import ApiError, died
 from reconciler.sandbox.guest.config_file import (
     GuestFile,
@@ -28,7 +27,8 @@ from reconciler.sandbox.guest.power import is_running
 from reconciler.sandbox.guest.removal import add_to_pool, destroy_volumes
 from reconciler.sandbox.guest.volumes import enabled_storage
 from reconciler.sandbox.guests import QEMU, Guest
-from reconciler.sandbox.storage_space import check_space
+from reconciler.sandbox.storage.disks import disks
+from reconciler.sandbox.storage.space import check_space
 from reconciler.sandbox.tasks import Worker
 
 _NOT_KEPT = re.compile(r"lock|parent|unused\d+")

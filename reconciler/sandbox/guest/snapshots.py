@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 
 from reconciler.sandbox.context import Context
-from reconciler.sandbox.disks import disks
 from reconciler.sandbox.failure import died
 from reconciler.sandbox.guest.config_file import GuestFile, Part, editing_guest, load
 from reconciler.sandbox.guest.images import image_folder, snapshot_folder
@@ -13,6 +12,7 @@ from reconciler.sandbox.guest.power import is_running
 from reconciler.sandbox.guest.starting import go_down
 from reconciler.sandbox.guest.volumes import active_storage, split_volume, storage_of_id
 from reconciler.sandbox.guests import LXC, Guest
+from reconciler.sandbox.storage.disks import disks
 from reconciler.sandbox.tasks import Worker
 
 _OF_THE_SNAPSHOT = ("snapstate", "snaptime", "vmstate", "description", "lock")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from reconciler.sandbox.behaviour import behaviour
 from reconciler.sandbox.context import Context
-from reconciler.sandbox.disks import disks
 from reconciler.sandbox.failure import died
+from reconciler.sandbox.guest.behaviour import behaviour
 from reconciler.sandbox.guest.config_file import load
 from reconciler.sandbox.guest.power import is_running, set_running, set_stopped
 from reconciler.sandbox.guest.volumes import active_storage, split_volume
 from reconciler.sandbox.guests import LXC, QEMU, Guest
+from reconciler.sandbox.storage.disks import disks
 from reconciler.sandbox.tasks import Worker, run_task
 
 _SHUTDOWN_TIMEOUT = 60

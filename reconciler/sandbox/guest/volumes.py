@@ -15,7 +15,7 @@ from reconciler.sandbox.config.sections import Section
 from reconciler.sandbox.config.storagecfg import available_on, storages
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, died
-from reconciler.sandbox.storage_plugins import check_online
+from reconciler.sandbox.storage.plugins import check_online
 
 _ID = re.compile(r"([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]):(\S+)")
 _BACKUP = re.compile(r"backup/([^/]+\.(?:tgz|(?:tar|vma)(?:\.(?:gz|lzo|zst|bz2))?))")

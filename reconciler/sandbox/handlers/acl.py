@@ -7,7 +7,7 @@ from typing import Any
 from reconciler.access.contents import split_token
 from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.schema import Param
-from reconciler.sandbox.accounts import existing_token
+from reconciler.sandbox.auth.accounts import existing_token
 from reconciler.sandbox.checks import everybody, may_modify, perm_modify
 from reconciler.sandbox.config.perltext import true
 from reconciler.sandbox.config.store import editing_users

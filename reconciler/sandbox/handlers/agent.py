@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.pve.schema import Param
-from reconciler.sandbox.behaviour import Result, behaviour, execute, interfaces, is_up
 from reconciler.sandbox.checks import everybody, perm
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
+from reconciler.sandbox.guest.behaviour import Result, behaviour, execute, interfaces, is_up
 from reconciler.sandbox.guest.options import GUEST
 from reconciler.sandbox.guest.power import is_running
 from reconciler.sandbox.guests import LXC, QEMU, Guest

@@ -27,10 +27,10 @@ from reconciler.sandbox.config.jobcfg import BACKUP, JOB_FILE, jobs, read_jobs, 
 from reconciler.sandbox.config.sections import Section, check_config
 from reconciler.sandbox.config.store import locked
 from reconciler.sandbox.context import Context, Params
-from reconciler.sandbox.disks import backed_up, disks
 from reconciler.sandbox.failure import bad_parameters, died, forbidden
 from reconciler.sandbox.guests import Guest, guests
 from reconciler.sandbox.http.routes import Routes
+from reconciler.sandbox.storage.disks import backed_up, disks
 
 routes = Routes()
 

@@ -10,7 +10,6 @@ from reconciler.pve.calls.guest_options import LXC_DISK
 from reconciler.pve.schema import Param
 from reconciler.sandbox.checks import perm
 from reconciler.sandbox.context import Context, Params
-from reconciler.sandbox.disks import disks
 from reconciler.sandbox.failure import bad_parameters, died
 from reconciler.sandbox.guest.config_file import GuestFile, Part, editing_guest, load
 from reconciler.sandbox.guest.drives import new_drives
@@ -21,6 +20,7 @@ from reconciler.sandbox.guest.options import GUEST, LXC_OPTIONS, QEMU_OPTIONS, a
 from reconciler.sandbox.guest.rights import check_change
 from reconciler.sandbox.guests import LXC, QEMU, Guest
 from reconciler.sandbox.http.routes import Handler, Routes
+from reconciler.sandbox.storage.disks import disks
 from reconciler.sandbox.tasks import Worker, run_task, upid_or_none
 
 routes = Routes()

@@ -10,8 +10,8 @@ from reconciler.access.evaluate import privileges
 from reconciler.pve.acl_paths import normalize_path
 from reconciler.pve.formats import split_list
 from reconciler.pve.schema import Param
-from reconciler.sandbox import second_factors
-from reconciler.sandbox.accounts import (
+from reconciler.sandbox.auth import second_factors
+from reconciler.sandbox.auth.accounts import (
     check_enabled,
     check_password,
     existing_user,
@@ -19,6 +19,7 @@ from reconciler.sandbox.accounts import (
     spelling,
     split_user,
 )
+from reconciler.sandbox.auth.tickets import new_csrf_token, new_ticket, ticket_user
 from reconciler.sandbox.checks import (
     all_of,
     any_of,
@@ -32,7 +33,6 @@ from reconciler.sandbox.config.perltext import true
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import ApiError, bad_parameters, died, forbidden
 from reconciler.sandbox.http.routes import Routes
-from reconciler.sandbox.tickets import new_csrf_token, new_ticket, ticket_user
 
 routes = Routes()
 

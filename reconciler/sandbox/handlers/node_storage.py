@@ -12,13 +12,13 @@ from reconciler.sandbox.config.sections import Section
 from reconciler.sandbox.config.storagecfg import available_on, content_text, storages
 from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context, Params
-from reconciler.sandbox.disks import disks
 from reconciler.sandbox.failure import ApiError, bad_parameters
 from reconciler.sandbox.guest.volumes import active_storage, check_access
 from reconciler.sandbox.guests import LXC, guests
 from reconciler.sandbox.http.routes import Routes
 from reconciler.sandbox.resources import usable
-from reconciler.sandbox.storage_space import space
+from reconciler.sandbox.storage.disks import disks
+from reconciler.sandbox.storage.space import space
 
 routes = Routes()
 

@@ -10,14 +10,8 @@ from reconciler.access.contents import ROOT
 from reconciler.pve.parameter_check import parse_properties
 from reconciler.pve.schema import Param
 from reconciler.pve.totp import parse_totp
-from reconciler.sandbox.accounts import check_password, existing_user, split_user
-from reconciler.sandbox.checks import any_of, everybody, groups_with, is_self, on_groups
-from reconciler.sandbox.config.realmcfg import realms
-from reconciler.sandbox.config.store import editing_users
-from reconciler.sandbox.context import Context, Params
-from reconciler.sandbox.failure import ApiError, bad_parameters, died, forbidden
-from reconciler.sandbox.http.routes import Routes
-from reconciler.sandbox.second_factors import (
+from reconciler.sandbox.auth.accounts import check_password, existing_user, split_user
+from reconciler.sandbox.auth.second_factors import (
     ELSEWHERE,
     TOTP,
     Factors,
@@ -28,6 +22,12 @@ from reconciler.sandbox.second_factors import (
     listed,
     new_entry,
 )
+from reconciler.sandbox.checks import any_of, everybody, groups_with, is_self, on_groups
+from reconciler.sandbox.config.realmcfg import realms
+from reconciler.sandbox.config.store import editing_users
+from reconciler.sandbox.context import Context, Params
+from reconciler.sandbox.failure import ApiError, bad_parameters, died, forbidden
+from reconciler.sandbox.http.routes import Routes
 
 routes = Routes()
 

@@ -31,7 +31,7 @@ from reconciler.sandbox.config.userfile import render as render_users
 from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
 from reconciler.sandbox.http.routes import Routes
-from reconciler.sandbox.storage_plugins import Secrets, activate, on_add, on_delete, on_update
+from reconciler.sandbox.storage.plugins import Secrets, activate, on_add, on_delete, on_update
 
 routes = Routes()
 

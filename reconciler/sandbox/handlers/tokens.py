@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.pve.formats import TOKEN_NAME
 from reconciler.pve.schema import Param
-from reconciler.sandbox.accounts import (
+from reconciler.sandbox.auth.accounts import (
     existing_token,
     existing_user,
     forget_secret,

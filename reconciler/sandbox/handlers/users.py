@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from reconciler.pve.schema import Param
-from reconciler.sandbox import second_factors
-from reconciler.sandbox.accounts import (
+from reconciler.sandbox.auth import second_factors
+from reconciler.sandbox.auth.accounts import (
     existing_user,
     forget_password,
     set_password,

@@ -14,7 +14,7 @@ from reconciler.sandbox.context import Context, Params
 from reconciler.sandbox.failure import died
 from reconciler.sandbox.guest.volumes import check_access, enabled_storage, existing_archive
 from reconciler.sandbox.http.routes import Routes
-from reconciler.sandbox.storage_plugins import check_online
+from reconciler.sandbox.storage.plugins import check_online
 
 routes = Routes()
 

@@ -22,7 +22,7 @@ from reconciler.model.request import Request
 from reconciler.model.secret import SecretRef
 from reconciler.pve.schema import ParameterValue
 from reconciler.real_path import real_path
-from reconciler.sandbox.accounts import check_enabled, existing_token
+from reconciler.sandbox.auth.accounts import check_enabled, existing_token
 from reconciler.sandbox.config.storagecfg import storages
 from reconciler.sandbox.config.store import Store
 from reconciler.sandbox.context import Context

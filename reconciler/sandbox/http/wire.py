@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 from reconciler.pve.schema import ParameterValue
-from reconciler.sandbox.accounts import check_enabled, check_token
+from reconciler.sandbox.auth.accounts import check_enabled, check_token
+from reconciler.sandbox.auth.tickets import check_csrf_token, ticket_user
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError
 from reconciler.sandbox.http.dispatch import UNREACHABLE, call
 from reconciler.sandbox.http.routes import Page
-from reconciler.sandbox.tickets import check_csrf_token, ticket_user
 
 BODY_LIMIT = 512 * 1024
 """Bytes."""

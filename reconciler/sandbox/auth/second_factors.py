@@ -16,12 +16,12 @@ from urllib.parse import quote, unquote
 
 from reconciler.pve.formats import split_list
 from reconciler.pve.totp import Totp, parse_totp
+from reconciler.sandbox.auth.tickets import challenge_of, new_challenge
 from reconciler.sandbox.config.realmcfg import realms
 from reconciler.sandbox.config.store import Store, locked
 from reconciler.sandbox.config.usercfg import User
 from reconciler.sandbox.context import Context
 from reconciler.sandbox.failure import ApiError, died
-from reconciler.sandbox.tickets import challenge_of, new_challenge
 
 FILE = "priv/tfa.cfg"
 ELSEWHERE = "x"

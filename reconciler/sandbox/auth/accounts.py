@@ -15,7 +15,7 @@ from pathlib import Path
 
 from reconciler.access.contents import ROOT, split_token
 from reconciler.pve.formats import username_complaint
-from reconciler.sandbox import crypt
+from reconciler.sandbox.auth import crypt
 from reconciler.sandbox.config.perltext import file_bytes, file_text
 from reconciler.sandbox.config.realmcfg import realms
 from reconciler.sandbox.config.store import Store, locked

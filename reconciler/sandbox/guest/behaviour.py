@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.sandbox.config.store import Store
-from reconciler.sandbox.disks import disks
 from reconciler.sandbox.guest.images import image_folder
 from reconciler.sandbox.guest.nics import NET, Nic, parse_nic
 from reconciler.sandbox.guests import LXC, Guest
+from reconciler.sandbox.storage.disks import disks
 
 _FILE = "etc/sandbox.json"
 

@@ -1,0 +1,1 @@
+"""Logins: accounts, passwords, second factors, tickets."""

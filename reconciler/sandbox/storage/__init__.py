@@ -1,0 +1,1 @@
+"""Storages: hooks of their plugins, free space, the disks of guests."""
