@@ -175,6 +175,11 @@ def test_a_refusal_without_a_path_needs_one() -> None:
         (("nobody-like-that@x", "/"), "a user is written NAME@REALM"),
         (("alice@pve", "9001"), "did you mean /vms/9001?"),
         (("alice@pve", "/vm/9001"), "did you mean /vms/9001?"),
+        (
+            ("POST /nodes/a1/qemu/9001/status/strt",),
+            "did you mean POST /nodes/a1/qemu/9001/status/start?",
+        ),
+        (("GET /nonsense",), "see the API viewer of your node"),
         (("alice@pve", "/pools/Dev"), "did you mean /pool/Dev?"),
         (("alice@pve", "/dc"), "one below /access, /mapping"),
         (("alice@pve", "/vms/90 01"), "between slashes"),

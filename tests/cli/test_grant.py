@@ -39,6 +39,7 @@ def test_a_grant_is_shown_applied_kept_and_revoked(team: Site) -> None:
     ended = team.run("grant", *ALICE, *FOR, "--yes")
     assert ended.status == ExitStatus.OK, ended
     assert "alice@pve gains" in ended.out
+    assert "LINT_DIRECT_GRANT" not in ended.out, "a temporary grant is for one person"
     told = " ".join(ended.out.split())
     assert re.search(r"; until \S+ \d\d:\d\d\S* UTC; reason: restore of guest 100", told)
     assert re.search(r"expires in (4 h|3 h 59 min)", told)

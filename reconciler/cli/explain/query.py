@@ -114,6 +114,20 @@ def is_question(subject: str) -> bool:
     return is_call(subject) or _REFUSED in subject
 
 
+def _similar_call(method: str, path: str) -> str:
+    """The known call that differs in a few letters, with the same values in its path."""
+    given, found = path.rstrip("/").split("/"), []
+    for one in known_calls():
+        names = one.template.split("/")
+        if len(names) == len(given):
+            parts = (
+                mine if name[:1] == "{" else name for name, mine in zip(names, given, strict=True)
+            )
+            found.append(f"{one.method} {'/'.join(parts)}")
+    likely = suggest(f"{method} {path}", found, likeness=0.9)
+    return f"did you mean {likely}?" if likely else ""
+
+
 def parse_call(subject: str, who: str) -> CallQuery:
     """The call, without the values of secret parameters, which no rule depends on.
 
@@ -131,7 +145,8 @@ def parse_call(subject: str, who: str) -> CallQuery:
         hint = (
             f"did you mean {' or '.join(like[:3])}?"
             if like
-            else "see the API viewer of your node, https://NODE:8006/pve-docs/api-viewer/"
+            else _similar_call(method, path)
+            or "see the API viewer of your node, https://NODE:8006/pve-docs/api-viewer/"
         )
         raise UsageError(f"the rules of {method} {path} are not known here", hint=hint)
     if not who:

@@ -30,10 +30,14 @@ def _admin_on_top(scene: LintContext) -> Iterable[Hit]:
 
 
 def _direct(scene: LintContext) -> Iterable[Hit]:
-    """A group that a directory fills is not an alternative."""
+    """A group that a directory fills is not an alternative, nor is any group to a temporary grant,
+    which is for one person."""
     groups_of, realms = index_of(scene.table).groups_of, synchronised(scene.state)
     for address, entry in scene.entries.items():
         if entry.kind != USER or entry.role == "NoAccess" or scene.is_derived(address):
+            continue
+        declared = scene.declared.get(address)
+        if declared is not None and declared.expires:
             continue
         holders = scene.table.acl.get(entry.path, {}).get(GROUP, {})
         same = [
@@ -43,7 +47,8 @@ def _direct(scene: LintContext) -> Iterable[Hit]:
             and (Address("group", group) in scene.state or not scene.complete)
             and not copied(Address("group", group), realms)
         ]
-        own = groups_of.get(entry.principal, ())
+        groups = groups_of.get(entry.principal, ())
+        own = [group for group in groups if not copied(Address("group", group), realms)]
         if same:
             hint = f"make it a member of {same[0]}, which has the same role there"
             yield Hit(address, f"user {entry.principal} is granted {entry.role} directly", hint)
