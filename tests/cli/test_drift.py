@@ -561,6 +561,20 @@ def test_what_left_the_files_is_told_from_what_somebody_made(house: House) -> No
     assert "CRITICAL" in house.run("drift", "--format", "nagios").out
 
 
+def test_what_a_run_deleted_and_restored_has_not_left_the_files(
+    house: House, tmp_path: Path
+) -> None:
+    house.edit(USERS, "group:DevOps", "group:Guests:::\ngroup:DevOps")
+    (house.state / "more.toml").write_text('[[removed]]\naddress = "group.Guests"\n')
+    assert house.run("apply", "--yes").status == ExitStatus.OK
+    (house.state / "more.toml").unlink()
+    (journal,) = (tmp_path / "home").rglob("*.jsonl")
+    assert house.run("rollback", journal, "--yes").status == ExitStatus.OK
+    told = house.run("plan").out
+    assert "1 group: not declared, not attached to a declared object: Guests" in told
+    assert "no longer declared" not in told
+
+
 FORMATS = ("text", "json", "markdown", "metrics", "sarif", "junit")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from reconciler.execution.private_folder import make
 from reconciler.kinds import fingerprint, kind_of
 from reconciler.kinds.shared.omitted_keys import watched
 from reconciler.model.address import Address
+from reconciler.model.change import Change
 from reconciler.model.declared import Desired
 from reconciler.model.drift_memory import Memory
 from reconciler.model.spec import State
@@ -36,9 +37,24 @@ def recall(path: Path, folder: Path) -> Memory:
         left[address] = {**(left.get(address, {}) if after is not None else {}), **made}
         if after is None or bool(getattr(after, "secrets", None)):
             observed.pop(address, None)
-    baseline = {change.address: fingerprint(change.address, change.after) for change in applied}
-    known = {**memory.baseline, **baseline}
-    return replace(memory, baseline=known, left=left, observed=observed)
+    return replace(memory, baseline=_known(memory, applied), left=left, observed=observed)
+
+
+def _known(memory: Memory, applied: Iterable[Change]) -> dict[Address, str]:
+    """Each object as the last apply left it. What a run restored is known as it was before that
+    run: somebody else's objects are not taken for applied ones.
+    """
+    known, earlier = dict(memory.baseline), dict[Address, str | None]()
+    for address, before, after, _ in applied:
+        was = known.get(address)
+        restored = after is not None and after == before
+        left = earlier.get(address, was) if restored else fingerprint(address, after)
+        earlier[address] = left if restored else was
+        if left is None:
+            known.pop(address, None)
+        else:
+            known[address] = left
+    return known
 
 
 def as_committed(old: Desired, live: State, memory: Memory) -> Memory:
