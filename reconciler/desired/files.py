@@ -25,7 +25,7 @@ class Files(Protocol):
         """One file, called `file` in findings; that it cannot be read is one."""
 
 
-class Disk:
+class FilesOnDisk:
     """The files as they are now."""
 
     def names(self, folder: Path) -> list[str]:
@@ -35,10 +35,10 @@ class Disk:
         return read(path, file)
 
 
-DISK = Disk()
+DISK = FilesOnDisk()
 
 
-class Besides(Disk):
+class Besides(FilesOnDisk):
     """The files as they are now, and others in their place."""
 
     def __init__(self, others: Mapping[Path, bytes]) -> None:

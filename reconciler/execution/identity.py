@@ -63,7 +63,7 @@ def _is_root(row: Any) -> bool:
 
 
 @dataclass(slots=True)
-class Known:
+class KnownCluster:
     """A cluster that this machine has worked on."""
 
     folder: str
@@ -107,7 +107,7 @@ def folder_of(
             if moved == NEW:
                 for one in known:
                     one.endpoints.discard(answered)
-            mine = Known(_free(known, identity, (*endpoints, answered)), identity.ca)
+            mine = KnownCluster(_free(known, identity, (*endpoints, answered)), identity.ca)
             known.append(mine)
         mine.ca = identity.ca
         mine.nodes |= identity.nodes
@@ -129,7 +129,9 @@ def folder_of(
         return folder
 
 
-def _find(known: Iterable[Known], identity: Identity, answered: str, moved: str) -> Known | None:
+def _find(
+    known: Iterable[KnownCluster], identity: Identity, answered: str, moved: str
+) -> KnownCluster | None:
     """The known cluster; raises CertificateNotTrusted rather than guess."""
     for one in known:
         if one.is_of(identity):
@@ -147,7 +149,7 @@ def _find(known: Iterable[Known], identity: Identity, answered: str, moved: str)
     return None
 
 
-def _free(known: Iterable[Known], identity: Identity, endpoints: Sequence[str]) -> str:
+def _free(known: Iterable[KnownCluster], identity: Identity, endpoints: Sequence[str]) -> str:
     """A name for a new folder: the address, as in earlier releases, where it is unused."""
     taken = {one.folder for one in known}
     names = [base_of(endpoint).name for endpoint in endpoints]
@@ -177,12 +179,12 @@ def _index() -> Path:
     return home() / "clusters.json"
 
 
-_read_before: dict[tuple[Path, int, int, int], list[Known]] = {}
+_read_before: dict[tuple[Path, int, int, int], list[KnownCluster]] = {}
 """The index by its path, inode, size and time of the last change; without the changes of anyone. A
 command on many clusters looks for each of them in it."""
 
 
-def _read(path: Path) -> list[Known]:
+def _read(path: Path) -> list[KnownCluster]:
     """The index of clusters; an unreadable file counts as empty."""
     try:
         found = path.stat()
@@ -191,7 +193,9 @@ def _read(path: Path) -> list[Known]:
         if known is None:
             content = json.loads(path.read_bytes())
             known = [
-                Known(str(row["folder"]), str(row["ca"]), set(row["nodes"]), set(row["endpoints"]))
+                KnownCluster(
+                    str(row["folder"]), str(row["ca"]), set(row["nodes"]), set(row["endpoints"])
+                )
                 for row in content["clusters"]
             ]
             _read_before.clear()

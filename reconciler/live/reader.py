@@ -41,7 +41,7 @@ Permissions = Mapping[str, Mapping[str, int]]
 """path -> privilege -> 1 where it holds on everything below as well."""
 
 
-Secrets = Mapping[Address, Mapping[str, SecretStr]]
+AnsweredSecrets = Mapping[Address, Mapping[str, SecretStr]]
 """Object -> parameter -> value; "" for one that is not set."""
 
 
@@ -57,7 +57,7 @@ class Live(NamedTuple):
     facts: Facts
     groups: Sequence[Mapping[str, Any]] = ()
     began: float = 0.0
-    answered: Secrets = MappingProxyType({})
+    answered: AnsweredSecrets = MappingProxyType({})
     shown: Mapping[Address, Mapping[str, str]] = MappingProxyType({})
 
     def table(self) -> AccessTable:
@@ -112,7 +112,7 @@ def returned_secrets(live: Live) -> Mapping[Address, Mapping[str, str]]:
     }
 
 
-def _answered(names: Iterable[str], answers: Mapping[Request, Any]) -> Secrets:
+def _answered(names: Iterable[str], answers: Mapping[Request, Any]) -> AnsweredSecrets:
     return {
         Address(name, id_): {key: SecretStr(value) for key, value in own.items()}
         for name in names

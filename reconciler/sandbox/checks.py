@@ -34,7 +34,7 @@ def everybody(ctx: Context, raw: Raw, *, quiet: bool = False) -> bool:
 
 
 def world(ctx: Context, raw: Raw, *, quiet: bool = False) -> bool:
-    """'world'`). => Even without a login (`user => 'world'`). => 'world'`)."""
+    """Even without a login (`user => 'world'`)."""
     return True
 
 

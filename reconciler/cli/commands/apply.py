@@ -89,13 +89,13 @@ def apply(
     def one(cluster: ClusterSettings, settings: Settings) -> ExitStatus:
         signer = signed_by(saved, allowed_signers or signers(common, settings), settings.folder)
         with connect(cluster, read_only=False, plans=True) as api:
-            from reconciler.cli.run.applying import Asked, apply_new, apply_saved
+            from reconciler.cli.run.applying import ApplyOptions, apply_new, apply_saved
 
             if saved is not None:
                 return apply_saved(
                     common, cluster, settings, api, saved, approve, signer, strict=strict
                 )
-            asked = Asked(target, allow, since, send_secrets, yes, approve)
+            asked = ApplyOptions(target, allow, since, send_secrets, yes, approve)
             return apply_new(common, cluster, settings, api, asked)
 
     return each_cluster(common, one, at_once=yes, rollout=WaveOptions(go_on))

@@ -21,7 +21,7 @@ from reconciler.cli.command import Panel, command
 from reconciler.cli.common_options import CommonOptions
 from reconciler.cli.context import Loaded, connect, each_cluster, here, now, read_cluster
 from reconciler.cli.run import drift_memory
-from reconciler.cli.run.observed import ALTERED, Sight, observe
+from reconciler.cli.run.observed import ALTERED, Observation, observe
 from reconciler.cli.run.plan_options import Since
 from reconciler.cli.run.planning import left_the_files, left_unfinished, load_to_plan, make_plan
 from reconciler.cli.state_folder.earlier_files import Earlier, earlier_files
@@ -143,7 +143,7 @@ def drift(
     return each_cluster(common, one, at_once=True)
 
 
-def _applied(earlier: Earlier, live: Live, sight: Sight) -> Memory:
+def _applied(earlier: Earlier, live: Live, sight: Observation) -> Memory:
     """What was applied last, taken from the files of a commit."""
     if earlier.files is None:
         return _with_altered(sight.memory, sight)
@@ -151,7 +151,7 @@ def _applied(earlier: Earlier, live: Live, sight: Sight) -> Memory:
     return _with_altered(known, sight)
 
 
-def _with_altered(known: Memory, sight: Sight) -> Memory:
+def _with_altered(known: Memory, sight: Observation) -> Memory:
     altered = dict.fromkeys(sight.altered, ALTERED)
     return replace(known, baseline={**known.baseline, **altered})
 
@@ -162,7 +162,7 @@ def _following(
     loaded: Loaded,
     live: Live,
     found: Drift,
-    sight: Sight,
+    sight: Observation,
     *,
     acknowledge: bool,
 ) -> Memory:

@@ -52,7 +52,9 @@ def plan(
     policy forbids the plan (it is still shown); 14 when a secret that it sends is missing on this
     machine or would be refused by Proxmox VE (with --out, a missing one is not an error).
     """
-    from reconciler.cli.run.previewing import Asked, preview
+    from reconciler.cli.run.previewing import PlanOptions, preview
 
-    asked = Asked(out, sign, target, allow, against, since, send_secrets, known, detailed_exitcode)
+    asked = PlanOptions(
+        out, sign, target, allow, against, since, send_secrets, known, detailed_exitcode
+    )
     return preview(common, asked)

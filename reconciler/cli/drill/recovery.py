@@ -12,7 +12,7 @@ from reconciler.cli.run.runner import Way
 from reconciler.cli.terminal.output import info
 from reconciler.errors import ExitStatus, PvectlError
 from reconciler.execution.drills import store
-from reconciler.execution.drills.context import Sight, look_at
+from reconciler.execution.drills.context import Occupant, look_at
 from reconciler.execution.journal.journal import Journal, read_journal
 from reconciler.model.api import Api
 from reconciler.model.drill import DrillResult, OpenDrill
@@ -34,7 +34,7 @@ def _there(api: Api, drill: OpenDrill) -> str:
     return "; ".join(filter(None, (_words(vmid, one) for vmid, one in seen)))
 
 
-def _words(vmid: int, sight: Sight) -> str:
+def _words(vmid: int, sight: Occupant) -> str:
     if not sight.there:
         return ""
     if not sight.mine:

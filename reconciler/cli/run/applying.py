@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reconciler.execution.plan_file import SavedPlan
 
 
-class Asked(NamedTuple):
+class ApplyOptions(NamedTuple):
     """The options that decide what a new plan holds, and how it is confirmed."""
 
     targets: list[str] | None
@@ -34,7 +34,11 @@ class Asked(NamedTuple):
 
 
 def apply_new(
-    common: CommonOptions, cluster: ClusterSettings, settings: Settings, api: Api, asked: Asked
+    common: CommonOptions,
+    cluster: ClusterSettings,
+    settings: Settings,
+    api: Api,
+    asked: ApplyOptions,
 ) -> ExitStatus:
     """Make, show and carry out a new plan."""
     try:

@@ -23,7 +23,7 @@ ALTERED = "altered"
 """In place of a digest: the object is not as it was left, though its digest does not show it."""
 
 
-class Sight(NamedTuple):
+class Observation(NamedTuple):
     """`now`: what is there; `memory`: the last report, with what was sent from here since.
 
     `altered`: declared objects with a secret that is not the one last sent.
@@ -36,7 +36,7 @@ class Sight(NamedTuple):
 
 def observe(
     common: CommonOptions, api: Api, live: Live, desired: Desired, memory: Memory, folder: Path
-) -> Sight:
+) -> Observation:
     """One request, whatever the number of users."""
     now: dict[Address, Mapping[str, object]] = {}
     try:
@@ -67,4 +67,4 @@ def observe(
         for name, value in own.items():
             if sent.get(str(address), {}).get(name) == value:
                 known.setdefault(address, {})[name] = value
-    return Sight(now, replace(memory, observed=known), frozenset(altered))
+    return Observation(now, replace(memory, observed=known), frozenset(altered))

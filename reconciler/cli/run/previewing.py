@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reconciler.planning.builder import PlanResult
 
 
-class Asked(NamedTuple):
+class PlanOptions(NamedTuple):
     """The options of `pvectl plan`."""
 
     out: Path | None
@@ -38,7 +38,7 @@ class Asked(NamedTuple):
     detailed: bool
 
 
-def preview(common: CommonOptions, asked: Asked) -> ExitStatus:
+def preview(common: CommonOptions, asked: PlanOptions) -> ExitStatus:
     """Plan the clusters that the options choose; raises UsageError before anything is read."""
     _check(common, asked)
     return each_cluster(
@@ -46,7 +46,7 @@ def preview(common: CommonOptions, asked: Asked) -> ExitStatus:
     )
 
 
-def _check(common: CommonOptions, asked: Asked) -> None:
+def _check(common: CommonOptions, asked: PlanOptions) -> None:
     check_formats(common, "plan")
     if asked.sign is not None and asked.out is None:
         raise UsageError("--sign signs the plan that --out saves", hint="add --out FILE")
@@ -62,7 +62,7 @@ def _check(common: CommonOptions, asked: Asked) -> None:
 
 
 def _one(
-    common: CommonOptions, asked: Asked, cluster: ClusterSettings, settings: Settings
+    common: CommonOptions, asked: PlanOptions, cluster: ClusterSettings, settings: Settings
 ) -> ExitStatus:
     unfinished = False
     if asked.against is not None:
@@ -156,7 +156,7 @@ def _access(planned: PlanResult) -> object:
     return None if kept is None else to_json(kept)
 
 
-def _next(common: CommonOptions, asked: Asked) -> str:
+def _next(common: CommonOptions, asked: PlanOptions) -> str:
     """The command that applies the plan shown; "" where there is none."""
     if asked.against is not None:
         return ""

@@ -101,7 +101,7 @@ def saved_config(api: Api, node: str, volume: str) -> dict[str, str]:
     return parse_config(str(api.get([asked])[0]))
 
 
-class Sight(NamedTuple):
+class Occupant(NamedTuple):
     """What is there under an id. `hidden`: why it cannot be looked at."""
 
     there: bool
@@ -112,16 +112,16 @@ class Sight(NamedTuple):
     hidden: str = ""
 
 
-GONE = Sight(there=False)
+GONE = Occupant(there=False)
 
 
-def look(run: DrillRun, vmid: int) -> Sight:
+def look(run: DrillRun, vmid: int) -> Occupant:
     """What is there under the id, and whether this drill made it: its mark is in the description,
     or nothing but an empty virtual machine is left of the restore that failed."""
     return look_at(run.api, run.plan, run.journal.state.events, vmid)
 
 
-def look_at(api: Api, plan: DrillPlan, events: Iterable[Event], vmid: int) -> Sight:
+def look_at(api: Api, plan: DrillPlan, events: Iterable[Event], vmid: int) -> Occupant:
     """The same, for a drill that does not go on."""
     state = DrillState.of(events)
     found = _at(api, plan, state, plan, vmid)
@@ -135,10 +135,10 @@ def look_at(api: Api, plan: DrillPlan, events: Iterable[Event], vmid: int) -> Si
         if row["type"] in (LXC, QEMU) and int(row["vmid"]) == vmid:
             elsewhere = plan._replace(node=str(row.get("node") or plan.node), kind=row["type"])
             return _at(api, plan, state, elsewhere, vmid)
-    return Sight(there=True, hidden="the caller cannot see it")
+    return Occupant(there=True, hidden="the caller cannot see it")
 
 
-def _at(api: Api, plan: DrillPlan, state: DrillState, where: DrillPlan, vmid: int) -> Sight:
+def _at(api: Api, plan: DrillPlan, state: DrillState, where: DrillPlan, vmid: int) -> Occupant:
     node, kind = where.node, where.kind
     base = ("nodes", node, kind, str(vmid))
     asked = [request("GET", *base, "config"), request("GET", *base, "status", "current")]
@@ -148,12 +148,12 @@ def _at(api: Api, plan: DrillPlan, state: DrillState, where: DrillPlan, vmid: in
         if "does not exist" in refused.reason:
             return GONE
         if refused.forbidden:
-            return Sight(there=True, node=node, hidden=refused.reason)
+            return Occupant(there=True, node=node, hidden=refused.reason)
         raise
     options = {key: str(value) for key, value in config.items()}
     mine = kind == plan.kind and is_own(plan, state, vmid, options)
     running = status.get("status") == "running"
-    return Sight(there=True, mine=mine, running=running, config=options, node=node)
+    return Occupant(there=True, mine=mine, running=running, config=options, node=node)
 
 
 def is_own(plan: DrillPlan, state: DrillState, vmid: int, config: GuestConfig) -> bool:

@@ -14,7 +14,7 @@ from reconciler.execution.drills import store
 from reconciler.execution.drills.actions import TRIES, act, insist, settle
 from reconciler.execution.drills.checks import check, wait_until_up
 from reconciler.execution.drills.cleanup import clean_up
-from reconciler.execution.drills.context import DrillRun, Sight, is_free, look
+from reconciler.execution.drills.context import DrillRun, Occupant, is_free, look
 from reconciler.execution.run.boundary import foreseen
 from reconciler.kinds.backup.drill import (
     left_out,
@@ -117,7 +117,7 @@ def _candidates(run: DrillRun) -> Iterator[int]:
             yield vmid
 
 
-def _own(run: DrillRun) -> Sight:
+def _own(run: DrillRun) -> Occupant:
     """The restored guest; raises DrillFailed when it is gone, or when another one is there."""
     sight = look(run, run.state.vmid)
     if not sight.mine:
@@ -127,7 +127,7 @@ def _own(run: DrillRun) -> Sight:
     return sight
 
 
-def _compare(run: DrillRun, sight: Sight) -> None:
+def _compare(run: DrillRun, sight: Occupant) -> None:
     """Say what is not as in the archive; raises DrillFailed for a MAC address that is."""
     plan, saved = run.plan, run.saved
     gone = left_out(plan.kind, saved)
@@ -174,7 +174,7 @@ def _bring_to_network(run: DrillRun) -> None:
         run.record("done")
 
 
-def _still_connected(run: DrillRun, sight: Sight) -> list[str]:
+def _still_connected(run: DrillRun, sight: Occupant) -> list[str]:
     found = nics(sight.config)
     if run.plan.network is Network.DOWN:
         return [key for key, nic in found.items() if not is_down(nic)]

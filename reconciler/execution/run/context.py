@@ -41,7 +41,7 @@ LONGEST_PAUSE = 10.0
 T = TypeVar("T")
 
 
-class Secrets(Protocol):
+class SecretAccess(Protocol):
     """All access to secret values."""
 
     def resolve(self, reference: SecretRef) -> str:
@@ -121,7 +121,7 @@ class RunContext:
     steps: tuple[Step, ...]
     journal: Journal
     clock: Clock
-    secrets: Secrets
+    secrets: SecretAccess
     lease: Lease
     notify_progress: Callable[[Progress], None] = lambda _: None
     stop: list[int] = field(default_factory=list)
