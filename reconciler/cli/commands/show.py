@@ -60,7 +60,8 @@ def show_file(
 
     if not file.is_file():
         raise UsageError(
-            f"there is no file {file}", hint="`pvectl show files` shows the state files"
+            f"there is no file {file}",
+            hint="journals: `pvectl log`; the state files: `pvectl show files`",
         )
     try:
         first = read_bounded(file).partition(b"\n")[0]
